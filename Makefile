@@ -1,0 +1,92 @@
+# Every target creates .venv on first use and reuses it afterwards; `make` alone lists them.
+# Stamp files under .venv/.stamps remember what is installed, and expire when pyproject.toml or
+# constraints.txt changes. Works with GNU make 3.81, which is what macOS ships.
+
+PYTHON ?= python3
+ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMPS := $(VENV)/.stamps
+INSTALL := $(BIN)/pip --disable-pip-version-check install --progress-bar off -c constraints.txt
+
+# The root must not get on sys.path: `import agents` would load second copies. `pytest` is called as a
+# script for the same reason.
+unexport PYTHONPATH
+unexport PYTHONHOME
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help demo test check format bench soak clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+demo: $(STAMPS)/llama ## check real solutions with the bundled model (installs llama.cpp, no torch)
+	@echo "==> genprm demo"
+	@$(BIN)/genprm demo $(ARGS)
+
+test: $(STAMPS)/dev ## run the tests; ARGS='-k name' goes to pytest
+	@echo "==> pytest (without the soak tests)"
+	@$(BIN)/pytest $(ARGS)
+
+# mypy reads the wheel a user would install, from a folder outside the tree: what is missing in the wheel is
+# missing here too. The wheel is built by way of the sdist, so leftovers in build/ cannot get into it.
+check: $(STAMPS)/dev ## ruff format, ruff, and mypy --strict on the installed wheel
+	@echo "==> ruff format --check"
+	@$(BIN)/ruff format --check
+	@echo "==> ruff check"
+	@$(BIN)/ruff check
+	@echo "==> building the sdist and, from it, the wheel"
+	@rm -rf $(VENV)/wheel && mkdir -p $(VENV)/wheel
+	@$(BIN)/pyproject-build --no-isolation --outdir $(VENV)/wheel/dist >$(VENV)/wheel/build.log 2>&1 \
+		|| { cat $(VENV)/wheel/build.log; exit 1; }
+	@$(BIN)/pip --disable-pip-version-check install -q --no-deps --target $(VENV)/wheel/site $(VENV)/wheel/dist/*.whl
+	@echo "==> mypy --strict on the installed wheel"
+	@outside=$$(mktemp -d) && trap 'rm -rf "$$outside"' EXIT && cd "$$outside" \
+		&& MYPYPATH="$(CURDIR)/$(VENV)/wheel/site" "$(CURDIR)/$(BIN)/mypy" --config-file "$(CURDIR)/pyproject.toml" \
+			--cache-dir "$(CURDIR)/.mypy_cache" -p genprm_sdk
+
+format: $(STAMPS)/dev ## format the code and apply ruff's safe fixes
+	@$(BIN)/ruff check --fix-only --quiet
+	@$(BIN)/ruff format
+
+bench: $(STAMPS)/dev ## run every script in benchmarks/
+	@status=0; found=0; \
+	for script in benchmarks/[!_]*.py; do \
+		[ -e "$$script" ] || continue; \
+		found=1; echo "==> $$script"; \
+		$(BIN)/python "$$script" $(ARGS) || { echo "$$script failed"; status=1; }; \
+	done; \
+	[ $$found = 1 ] || echo "benchmarks/ holds no script yet"; \
+	exit $$status
+
+# pytest's status 5 means that no test carries the marker.
+soak: $(STAMPS)/dev ## run the long tests that `make test` leaves out
+	@echo "==> pytest -m soak"
+	@$(BIN)/pytest -m soak --timeout 7200 $(ARGS) || { status=$$?; [ $$status = 5 ] && echo "no soak tests selected" || exit $$status; }
+
+clean: ## remove .venv, build outputs and caches
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find genprm_sdk agents training tests benchmarks examples -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# ------------------------------------------------------------------------------------------ installing
+
+$(STAMPS)/venv:
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed, $(PYTHON) is " + sys.version.split()[0] + "; try: make PYTHON=python3.13 ...")'
+	@echo "==> creating $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv $(VENV)
+	@mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/llama: $(STAMPS)/venv pyproject.toml constraints.txt
+	@echo "==> installing genprm-sdk[llama] into $(VENV)"
+	@echo "    The first time, llama-cpp-python is compiled: 4-5 minutes on 2 cores, and a C++ compiler is needed."
+	@echo "    pip caches the wheel, so later installs take seconds."
+	@$(INSTALL) -e '.[llama]'
+	@touch $@
+
+$(STAMPS)/dev: $(STAMPS)/venv pyproject.toml constraints.txt
+	@echo "==> installing genprm-sdk[llama,train,dev] into $(VENV)"
+	@echo "    This includes torch. The first time, llama-cpp-python is compiled: 4-5 minutes on 2 cores."
+	@$(INSTALL) -e '.[llama,train,dev]'
+	@touch $(STAMPS)/llama $@

@@ -1,0 +1,1 @@
+"""Agents that act on a verifier's reports. There are none yet."""
