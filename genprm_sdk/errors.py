@@ -1,0 +1,90 @@
+"""Every error this library raises on purpose, as one tree.
+
+    GenPRMError
+    ├── InputError (also a ValueError)      what the caller passed is unusable; nothing was run
+    │   └── ContextLengthError              a step or prompt does not fit the model's context
+    ├── MissingExtraError (also an ImportError)   an optional dependency is not installed
+    ├── ModelError                          the model itself cannot be used
+    │   ├── UnknownModelError               no such name in the catalogue and no such file
+    │   └── ModelFileError                  the file is damaged, or not a model this library can run
+    ├── BackendError                        an engine failed while it ran
+    │   └── ClosedError                     the object was used after it was closed
+    └── SandboxError                        the sandbox itself failed (never: the code that ran in it)
+        └── SandboxUnavailable              no isolation can be set up here
+
+A message says what is wrong and how to mend it, in one line. A program that runs *in* the sandbox and
+fails is not an error of ours: it is a ``CodeRun`` with its own status.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "BackendError",
+    "ClosedError",
+    "ContextLengthError",
+    "GenPRMError",
+    "InputError",
+    "MissingExtraError",
+    "ModelError",
+    "ModelFileError",
+    "SandboxError",
+    "SandboxUnavailable",
+    "UnknownModelError",
+]
+
+
+class GenPRMError(Exception):
+    """Base of every error raised by this library."""
+
+
+class InputError(GenPRMError, ValueError):
+    """An argument, a record or a file of the caller's cannot be used."""
+
+
+class ContextLengthError(InputError):
+    """A prompt, a step or a whole solution needs more tokens than the model's context holds."""
+
+
+class MissingExtraError(GenPRMError, ImportError):
+    """A feature needs a package that an extra installs.
+
+    Args:
+        package: The missing distribution, e.g. ``llama-cpp-python``.
+        extra: The extra that installs it, e.g. ``llama``.
+        feature: What needs it, as the start of a sentence.
+    """
+
+    def __init__(self, package: str, extra: str, feature: str) -> None:
+        self.package = package
+        self.extra = extra
+        super().__init__(
+            f"{feature} needs {package}, which is not installed: pip install 'genprm-sdk[{extra}]'"
+        )
+
+
+class ModelError(GenPRMError):
+    """A model cannot be used."""
+
+
+class UnknownModelError(ModelError):
+    """The model's name is neither in the catalogue nor an existing file."""
+
+
+class ModelFileError(ModelError):
+    """A model file is damaged, of another format, or lacks what the method needs."""
+
+
+class BackendError(GenPRMError):
+    """An inference engine failed."""
+
+
+class ClosedError(BackendError):
+    """A closed backend, sequence, sandbox or verifier was used."""
+
+
+class SandboxError(GenPRMError):
+    """The sandbox failed; says nothing about the program that was to run in it."""
+
+
+class SandboxUnavailable(SandboxError):
+    """No sandbox can be set up on this system, or its server died and could not be restarted."""
