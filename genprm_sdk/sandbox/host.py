@@ -1,0 +1,283 @@
+"""The host's ends: the fork server as a subprocess, and a worker as a connection.
+
+Knows asyncio, sockets and how a server is started. What a block's ending means to a caller is
+``session.py``'s.
+
+Requests to the server are few and answered at once, so one lock and one question at a time suffice. A
+question once asked is always heard to its answer, also when the asker is cancelled: otherwise the next asker
+would read the wrong one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncGenerator, Coroutine
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ..errors import SandboxError, SandboxUnavailable
+from . import wire
+from .limits import Limits
+
+__all__ = ["Server", "Worker", "WorkerGone", "settle"]
+
+T = TypeVar("T")
+
+FOLDER = str(Path(__file__).resolve().parent)
+
+START_SECONDS = 60.0
+ANSWER_SECONDS = 20.0
+MAX_ANSWER = 64 * 1024
+
+# The inside's modules are imported under a name of their own, so that neither genprm_sdk nor pydantic is
+# loaded there. The host's search path is handed over instead of `site`, which reads files to find it.
+BOOT = """
+import sys
+descriptor, folder, *sys.path[:] = sys.argv[1:]
+import types
+package = sys.modules["genprm_inside"] = types.ModuleType("genprm_inside")
+package.__path__ = [folder]
+from genprm_inside.server import main
+main(int(descriptor))
+"""
+
+# A fixed hash seed prints sets in the same order every time; more BLAS threads would not survive a fork.
+ENVIRONMENT = {
+    "PYTHONHASHSEED": "0",
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+}
+
+
+class WorkerGone(Exception):
+    """The worker hung up before it had answered."""
+
+
+async def settle(work: Coroutine[Any, Any, T] | asyncio.Future[T]) -> T:
+    """Wait for something short to end, even if the caller is cancelled meanwhile; then be cancelled."""
+    task = asyncio.ensure_future(work)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        if not task.cancelled():
+            task.exception()
+        raise cancelled
+    return task.result()
+
+
+class Server:
+    """A running fork server; make one with ``start``."""
+
+    def __init__(self, process: asyncio.subprocess.Process, control: socket.socket) -> None:
+        self._process = process
+        self._control = control
+        self._lock = asyncio.Lock()
+        self._closed = False
+        self.isolation = ""
+
+    @classmethod
+    async def start(cls) -> Server:
+        """Start a server and wait until it is warm.
+
+        Raises:
+            SandboxUnavailable: It cannot be started here.
+        """
+        if not hasattr(os, "fork") or not hasattr(socket, "send_fds"):
+            raise SandboxUnavailable(f"the sandbox needs a system that can fork, which {sys.platform} cannot")
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        search = [path for path in sys.path if os.path.isabs(path)]
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-s", "-S", "-P", "-B", "-c", BOOT, str(theirs.fileno()), FOLDER, *search),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=asyncio.subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+                env=ENVIRONMENT,
+                cwd="/",
+                start_new_session=True,
+            )
+        except OSError as error:
+            ours.close()
+            raise SandboxUnavailable(f"the sandbox's server cannot be started: {error}") from error
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        server = cls(process, ours)
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                server.isolation = str((await server._answer())["isolation"])
+        except (SandboxError, OSError) as error:
+            await server.close()
+            reason = str(error) or f"it was not ready after {START_SECONDS:g} seconds"
+            raise SandboxUnavailable(f"the sandbox's server did not start: {reason}") from error
+        except BaseException:
+            await server.close()
+            raise
+        return server
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    async def fork(self, limits: Limits) -> Worker:
+        """A fresh worker.
+
+        Raises:
+            SandboxError: The server is gone, or cannot fork.
+        """
+        forking = asyncio.ensure_future(self._fork(limits))
+        try:
+            return await settle(forking)
+        except asyncio.CancelledError:
+            if not forking.cancelled() and forking.exception() is None:
+                with contextlib.suppress(SandboxError):
+                    await forking.result().end()
+            raise
+
+    async def _fork(self, limits: Limits) -> Worker:
+        ours, theirs = socket.socketpair()
+        try:
+            with theirs:
+                answer = await self._ask({"op": "fork", "limits": asdict(limits)}, theirs.fileno())
+            reader, writer = await asyncio.open_connection(sock=ours)
+        except BaseException:
+            ours.close()
+            raise
+        return Worker(self, int(answer["pid"]), reader, writer, limits)
+
+    async def end(self, pid: int) -> dict[str, Any]:
+        """Kill a worker and its process group, if they still live; says how it had ended."""
+        return await self._ask({"op": "end", "pid": pid})
+
+    async def close(self) -> None:
+        """Kill the server; its workers die with it. May be called again."""
+        self._closed = True
+        with contextlib.suppress(OSError):
+            self._control.shutdown(socket.SHUT_RDWR)
+        # Hung up on, a server kills its own and leaves; one that still imports, or is stuck, does not notice.
+        if self.isolation:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(0.5):
+                    await self._process.wait()
+        self._kill()
+        await self._process.wait()
+        async with self._lock:
+            self._control.close()
+
+    def _kill(self) -> None:
+        if self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+
+    async def _ask(self, request: dict[str, Any], descriptor: int | None = None) -> dict[str, Any]:
+        async with self._lock:
+            if self._closed:
+                raise SandboxError("the sandbox's server is closed")
+            try:
+                # Whatever was sent before has been answered, so the buffer is empty and this cannot block.
+                descriptors = [] if descriptor is None else [descriptor]
+                socket.send_fds(self._control, [wire.encode(request)], descriptors)
+                async with asyncio.timeout(ANSWER_SECONDS):
+                    return await self._answer()
+            except OSError as error:
+                # A late answer would be taken for the next one's.
+                self._closed = True
+                self._kill()
+                reason = str(error) or f"no answer in {ANSWER_SECONDS:g} seconds"
+                raise SandboxError(f"the sandbox's server is gone: {reason}") from error
+
+    async def _answer(self) -> dict[str, Any]:
+        try:
+            header = await self._exactly(wire.HEADER_SIZE)
+            answer = wire.decode(await self._exactly(wire.length_of(header, MAX_ANSWER)))
+        except wire.WireError as error:
+            raise SandboxError(f"the sandbox's server sent something unreadable: {error}") from error
+        if "error" in answer:
+            raise SandboxError(str(answer["error"]))
+        return answer
+
+    async def _exactly(self, count: int) -> bytes:
+        loop = asyncio.get_running_loop()
+        parts = bytearray()
+        while len(parts) < count:
+            part = await loop.sock_recv(self._control, count - len(parts))
+            if not part:
+                raise ConnectionResetError("it ended")
+            parts += part
+        return bytes(parts)
+
+
+class Worker:
+    """One session's process, seen from the host. Whatever it sends is untrusted."""
+
+    def __init__(
+        self,
+        server: Server,
+        pid: int,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        limits: Limits,
+    ) -> None:
+        self.pid = pid
+        self.isolation = server.isolation
+        self._server = server
+        self._reader = reader
+        self._writer = writer
+        # A character is at most twelve bytes of JSON; the rest is for the other fields.
+        self._max_message = 12 * limits.output_chars + 64 * 1024
+        self._ending: asyncio.Future[dict[str, Any]] | None = None
+
+    async def ask(self, request: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
+        """Send one request and yield messages as they come; the caller knows which is the last.
+
+        Raises:
+            WorkerGone: It ended.
+            wire.WireError: It sent something that is no message.
+        """
+        try:
+            self._writer.write(wire.encode(request))
+            await self._writer.drain()
+            while True:
+                header = await self._reader.readexactly(wire.HEADER_SIZE)
+                length = wire.length_of(header, self._max_message)
+                yield wire.decode(await self._reader.readexactly(length))
+        except (asyncio.IncompleteReadError, OSError) as error:
+            raise WorkerGone from error
+
+    async def end(self) -> dict[str, Any]:
+        """Kill the process, unless it has ended, and say how it ended; may be called again.
+
+        Raises:
+            SandboxError: The server is gone (and its workers with it).
+        """
+        if self._ending is None:
+            self._writer.close()
+            self._ending = asyncio.ensure_future(self._server.end(self.pid))
+        return await settle(self._ending)
+
+
+def describe_ending(ending: dict[str, Any]) -> str:
+    """How a process ended, in words."""
+    number = ending.get("signal")
+    if number is None:
+        return f"the process exited with code {ending.get('code')} before the code had ended"
+    try:
+        name = signal.Signals(number).name
+    except ValueError:
+        name = f"signal {number}"
+    return f"the process was ended by {name}"
