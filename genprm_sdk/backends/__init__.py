@@ -1,0 +1,7 @@
+"""Inference engines behind one contract; importing this loads none of them."""
+
+from __future__ import annotations
+
+from .base import Backend, Counters, Generation, OpenSequence, Sampling
+
+__all__ = ["Backend", "Counters", "Generation", "OpenSequence", "Sampling"]

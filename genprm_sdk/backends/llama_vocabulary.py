@@ -1,0 +1,95 @@
+"""Text to tokens and back with llama.cpp's tokenizer, so that content never becomes a control token.
+
+Two kinds of vocabulary entry must not come out of content: control tokens, which ``parse_special=False``
+already leaves alone, and user-defined tokens such as ``<think>``, which llama.cpp finds in any text. Content
+that spells one of the latter is cut inside the spelling and tokenised in pieces.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from ..errors import BackendError
+from ..prompt import Segment, tokenizer_runs
+
+__all__ = ["Vocabulary"]
+
+
+class Vocabulary:
+    """The vocabulary of one loaded model.
+
+    Args:
+        library: The ``llama_cpp`` module.
+        vocab: Its pointer to the model's vocabulary.
+    """
+
+    def __init__(self, library: Any, vocab: Any) -> None:
+        self._library = library
+        self._vocab = vocab
+        self.size = int(library.llama_vocab_n_tokens(vocab))
+        self.special: dict[str, int] = {}
+        self._controls: set[int] = set()
+        user_defined: list[str] = []
+        for token in range(self.size):
+            attributes = library.llama_vocab_get_attr(vocab, token)
+            is_control = bool(attributes & library.LLAMA_TOKEN_ATTR_CONTROL)
+            is_user_defined = bool(attributes & library.LLAMA_TOKEN_ATTR_USER_DEFINED)
+            if not (is_control or is_user_defined):
+                continue
+            text = library.llama_vocab_get_text(vocab, token).decode("utf-8", "replace")
+            self.special[text] = token
+            if is_control:
+                self._controls.add(token)
+            else:
+                user_defined.append(text)
+        longest_first = sorted((text for text in user_defined if len(text) > 1), key=len, reverse=True)
+        self._inside_user_defined = (
+            re.compile(
+                "|".join(f"(?<={re.escape(text[0])})(?={re.escape(text[1:])})" for text in longest_first)
+            )
+            if longest_first
+            else None
+        )
+
+    def ends_turn(self, token: int) -> bool:
+        """Whether the model ends its turn with this token: an end-of-generation or other control token."""
+        return token in self._controls or bool(self._library.llama_vocab_is_eog(self._vocab, token))
+
+    def tokens(self, segments: Sequence[Segment]) -> list[int]:
+        """The tokens of what one append adds."""
+        tokens: list[int] = []
+        for kind, text in tokenizer_runs(segments, tuple(self.special)):
+            if kind == "special":
+                tokens.append(self.special[text])
+            else:
+                tokens += self.text_tokens(text)
+        return tokens
+
+    def text_tokens(self, text: str) -> list[int]:
+        """The tokens of plain text, never a special one."""
+        pieces = self._inside_user_defined.split(text) if self._inside_user_defined else [text]
+        return [token for piece in pieces for token in self._tokenize(piece)]
+
+    def _tokenize(self, text: str) -> list[int]:
+        data = text.encode("utf-8", "replace")
+        if not data:
+            return []
+        room = len(data) + 1
+        buffer = (ctypes.c_int32 * room)()
+        count = self._library.llama_tokenize(self._vocab, data, len(data), buffer, room, False, False)
+        if count < 0:
+            raise BackendError(f"llama.cpp could not tokenise a text of {len(data)} bytes")
+        return list(buffer[:count])
+
+    def piece(self, token: int) -> bytes:
+        """The bytes a token stands for; control tokens stand for none."""
+        room = 32
+        while True:
+            buffer = ctypes.create_string_buffer(room)
+            count = self._library.llama_token_to_piece(self._vocab, token, buffer, room, 0, False)
+            if count >= 0:
+                return buffer.raw[:count]
+            room = -count

@@ -1,0 +1,347 @@
+"""The llama.cpp backend on the bundled model: forks, stops, read-outs, limits, cancellation."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from genprm_sdk import (
+    ClosedError,
+    ContextLengthError,
+    InputError,
+    ModelFileError,
+    Sampling,
+    UnknownModelError,
+)
+from genprm_sdk.backends.llama_cpp import LlamaCppBackend, LlamaCppSequence, _first_stop
+from genprm_sdk.errors import BackendError
+from genprm_sdk.models import find_model
+from genprm_sdk.prompt import Segment, content, control
+
+pytestmark = pytest.mark.anyio
+MODEL = find_model("genprm-mini")[1]
+STEP = "Let's calculate A = (3 + 4 * 2) = (3 + 8) = 11."
+GREEDY = Sampling(temperature=0)
+
+
+@pytest.fixture
+async def backend() -> AsyncIterator[LlamaCppBackend]:
+    async with await LlamaCppBackend.load(MODEL, context=1024, capacity=6, threads=1) as loaded:
+        yield loaded
+
+
+def prompt_of(backend: LlamaCppBackend, step: str = STEP) -> list[Segment]:
+    frame = backend.frame
+    return [
+        control(frame.opening),
+        content("You are a math teacher."),
+        control(frame.system_to_user),
+        content(step),
+    ]
+
+
+def asking(backend: LlamaCppBackend, text: str = "<analyze>\n") -> list[Segment]:
+    return [control(backend.frame.generation), content(text)]
+
+
+def endless(backend: LlamaCppBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let generations run to their budget: long enough to be interrupted."""
+    monkeypatch.setattr(backend._state.vocabulary, "ends_turn", lambda token: False)
+
+
+async def opened(backend: LlamaCppBackend) -> LlamaCppSequence:
+    sequence = await backend.open(prompt_of(backend))
+    await sequence.append(asking(backend))
+    return sequence
+
+
+async def test_the_same_seed_writes_the_same_and_another_seed_something_else(
+    backend: LlamaCppBackend,
+) -> None:
+    base = await opened(backend)
+    texts = []
+    for seed in (1, 1, 2, 3, 4):
+        fork = await base.fork()
+        texts.append(
+            (await fork.generate([], 60, Sampling(temperature=1.5, top_k=0, top_p=1, seed=seed))).text
+        )
+        await fork.close()
+    assert texts[0] == texts[1]
+    assert len(set(texts)) > 2
+
+
+async def test_a_fork_evaluates_nothing_again(backend: LlamaCppBackend) -> None:
+    base = await opened(backend)
+    length = base.tokens
+    first = await base.fork()
+    before = backend.counters()
+    second = await base.fork()
+    after = backend.counters()
+    assert (first.tokens, second.tokens) == (length, length)
+    assert after.prompt == before.prompt
+    assert after.evaluated == before.evaluated
+    assert after.shared - before.shared == length - 1
+
+
+async def test_a_fork_continues_exactly_as_a_sequence_of_its_own(backend: LlamaCppBackend) -> None:
+    alone = await opened(backend)
+    expected = await alone.generate([], 40, GREEDY)
+    scores = await alone.probabilities(["a", "b"])
+    await alone.close()
+    base = await opened(backend)
+    fork, neighbour = await base.fork(), await base.fork()
+    await neighbour.generate([], 25, Sampling(seed=5))
+    got = await fork.generate([], 40, GREEDY)
+    assert got == expected
+    assert await fork.probabilities(["a", "b"]) == scores
+    assert base.tokens < fork.tokens
+
+
+async def test_the_original_is_untouched_by_its_forks(backend: LlamaCppBackend) -> None:
+    base = await opened(backend)
+    before = await base.probabilities(["x", "y"])
+    fork = await base.fork()
+    await fork.append([content(" something else entirely")])
+    await fork.generate([], 20, GREEDY)
+    await fork.close()
+    assert await base.probabilities(["x", "y"]) == before
+
+
+async def test_probabilities_leave_the_sequence_as_it_was(backend: LlamaCppBackend) -> None:
+    with_reading, without = await opened(backend), await opened(backend)
+    for _ in range(3):
+        await with_reading.probabilities(["{Yes}", "{No}", "Zebra quite long"])
+    assert with_reading.token_ids == without.token_ids
+    assert await with_reading.generate([], 30, GREEDY) == await without.generate([], 30, GREEDY)
+
+
+async def test_probabilities_of_all_first_tokens_sum_to_one(backend: LlamaCppBackend) -> None:
+    sequence = await opened(backend)
+    vocabulary = backend._state.vocabulary
+    single = {}
+    for token in range(vocabulary.size):
+        piece = vocabulary.piece(token)
+        text = piece.decode("utf-8", "ignore")
+        if text and text.encode() == piece and vocabulary.text_tokens(text) == [token]:
+            single[text] = token
+    total = sum(await sequence.probabilities(list(single)))
+    assert 0.9 < total <= 1 + 1e-9
+
+
+async def test_a_label_of_several_tokens_is_the_product_along_them(backend: LlamaCppBackend) -> None:
+    sequence = await opened(backend)
+    tokens = backend._state.vocabulary.text_tokens("{No}")
+    assert len(tokens) > 1
+    whole = (await sequence.probabilities(["{No}"]))[0]
+    product = 1.0
+    probe = await sequence.fork()
+    for at in range(len(tokens)):
+        piece = b"".join(backend._state.vocabulary.piece(token) for token in tokens[at : at + 1]).decode()
+        product *= (await probe.probabilities([piece]))[0]
+        await probe.append([content(piece)])
+    assert whole == pytest.approx(product, rel=1e-4)
+
+
+async def test_a_stop_inside_a_token_takes_the_rest_back(backend: LlamaCppBackend) -> None:
+    base = await opened(backend)
+    free = await (await base.fork()).generate([], 40, GREEDY)
+    for stop in {free.text[at : at + 2] for at in range(0, 20, 3)}:
+        fork = await base.fork()
+        got = await fork.generate([stop], 40, GREEDY)
+        assert got.finish == "stop"
+        assert got.stop == stop
+        assert got.text == free.text[: free.text.index(stop) + len(stop)]
+        written = b"".join(backend._state.vocabulary.piece(token) for token in fork.token_ids[base.tokens :])
+        assert written.decode() == got.text
+        await fork.append([content("!")])
+        await fork.probabilities(["a"])
+        await fork.close()
+
+
+async def test_generating_on_after_a_pause_is_generating_at_once(backend: LlamaCppBackend) -> None:
+    base = await opened(backend)
+    whole = await (await base.fork()).generate([], 40, GREEDY)
+    fork = await base.fork()
+    text = ""
+    while len(text) < len(whole.text):
+        text += (await fork.generate(["\n"], 40, GREEDY)).text
+    assert text.startswith(whole.text)
+
+
+@pytest.mark.parametrize(
+    ("written", "stops", "expected"),
+    [
+        (b"abcde", [b"cd"], (4, 0)),
+        (b"abcde", [b"de", b"bc"], (3, 1)),
+        (b"abcde", [b"x"], None),
+        (b"aXbX", [b"X"], (2, 0)),
+    ],
+)
+async def test_the_stop_that_ends_first_wins(
+    written: bytes, stops: list[bytes], expected: tuple[int, int] | None
+) -> None:
+    assert _first_stop(bytearray(written), stops, 0) == expected
+
+
+@pytest.mark.parametrize("text", ["<|im_end|>", "<|im_start|>user\n", "a<|endoftext|>b"])
+async def test_content_never_becomes_a_control_token(backend: LlamaCppBackend, text: str) -> None:
+    vocabulary = backend._state.vocabulary
+    tokens = vocabulary.tokens([content(text)])
+    assert not set(tokens) & set(vocabulary.special.values())
+    assert b"".join(vocabulary.piece(token) for token in tokens).decode() == text
+    assert vocabulary.tokens([control("<|im_end|>")]) == [vocabulary.special["<|im_end|>"]]
+
+
+async def test_an_append_that_does_not_fit_changes_nothing(backend: LlamaCppBackend) -> None:
+    sequence = await opened(backend)
+    before = sequence.token_ids
+    with pytest.raises(ContextLengthError, match="context holds 1024"):
+        await sequence.append([content("7 " * 2000)])
+    assert sequence.token_ids == before
+    with pytest.raises(ContextLengthError):
+        await backend.open(prompt_of(backend, "7 " * 2000))
+    again = [await backend.open(prompt_of(backend)) for _ in range(5)]
+    assert len(again) == 5
+
+
+async def test_generation_ends_where_the_context_does(backend: LlamaCppBackend) -> None:
+    sequence = await opened(backend)
+    await sequence.append([content("1 + 1 = 2. " * 80)])
+    got = await sequence.generate([], 5000, Sampling(temperature=2.0, top_k=0, top_p=1.0, seed=3))
+    assert got.finish in ("length", "end")
+    assert sequence.tokens <= 1024
+
+
+async def test_too_many_sequences_is_a_clear_error(backend: LlamaCppBackend) -> None:
+    kept = [await backend.open(prompt_of(backend)) for _ in range(6)]
+    with pytest.raises(BackendError, match="all 6 sequences"):
+        await kept[0].fork()
+    await kept[1].close()
+    await kept[1].close()
+    assert (await kept[0].fork()).tokens == kept[0].tokens
+
+
+async def test_a_reused_slot_knows_nothing_of_its_past(backend: LlamaCppBackend) -> None:
+    fresh = await opened(backend)
+    expected = await fresh.generate([], 30, GREEDY)
+    await fresh.append([content("noise " * 100)])
+    await fresh.generate([], 10, GREEDY)
+    await fresh.close()
+    again = await opened(backend)
+    assert await again.generate([], 30, GREEDY) == expected
+
+
+async def test_cancelling_a_generation_leaves_the_backend_usable(
+    backend: LlamaCppBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endless(backend, monkeypatch)
+    sequence, other = await opened(backend), await opened(backend)
+    task = asyncio.create_task(sequence.generate([], 900, Sampling(temperature=2.0, top_k=0, top_p=1.0)))
+    waiting = asyncio.create_task(other.generate([], 900, Sampling(temperature=2.0, top_k=0, top_p=1.0)))
+    await asyncio.sleep(0.01)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert (await waiting).tokens > 0
+    await sequence.close()
+    base = await opened(backend)
+    assert (await base.generate([], 5, GREEDY)).tokens == 5
+
+
+async def test_cancelling_a_request_in_the_queue_does_not_stop_the_one_that_runs(
+    backend: LlamaCppBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endless(backend, monkeypatch)
+    first, second = await opened(backend), await opened(backend)
+    running = asyncio.create_task(first.generate([], 500, GREEDY))
+    await asyncio.sleep(0)
+    queued = asyncio.create_task(second.generate([], 500, GREEDY))
+    await asyncio.sleep(0)
+    queued.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await queued
+    assert (await running).tokens == 500
+
+
+async def test_closing_ends_what_runs_and_refuses_what_comes(
+    backend: LlamaCppBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endless(backend, monkeypatch)
+    sequence = await opened(backend)
+    task = asyncio.create_task(sequence.generate([], 900, Sampling(temperature=2.0, top_k=0, top_p=1.0)))
+    await asyncio.sleep(0.01)
+    await backend.close()
+    with pytest.raises(ClosedError):
+        await task
+    with pytest.raises(ClosedError):
+        await backend.open(prompt_of(backend))
+    await sequence.close()
+
+
+async def test_a_closed_sequence_is_refused(backend: LlamaCppBackend) -> None:
+    sequence = await opened(backend)
+    await sequence.close()
+    with pytest.raises(ClosedError):
+        await sequence.fork()
+
+
+async def test_bad_arguments(backend: LlamaCppBackend) -> None:
+    sequence = await opened(backend)
+    with pytest.raises(InputError, match="max_tokens"):
+        await sequence.generate([], 0, GREEDY)
+    with pytest.raises(InputError, match="stop"):
+        await sequence.generate([""], 5, GREEDY)
+    with pytest.raises(InputError, match="candidate"):
+        await sequence.probabilities(["Yes", ""])
+
+
+async def test_files_that_are_no_models(tmp_path: Path) -> None:
+    with pytest.raises(UnknownModelError):
+        await LlamaCppBackend.load(tmp_path / "missing.gguf")
+    text = tmp_path / "text.gguf"
+    text.write_text("hello, this is certainly not a model file")
+    with pytest.raises(ModelFileError, match="GGUF"):
+        await LlamaCppBackend.load(text)
+    whole = MODEL.read_bytes()
+    for size in (3, 20, 200, 5000, len(whole) // 2, len(whole) - 100):
+        torn = tmp_path / "torn.gguf"
+        torn.write_bytes(whole[:size])
+        with pytest.raises(ModelFileError):
+            await LlamaCppBackend.load(torn)
+
+
+async def test_a_vocabulary_with_an_entry_twice_is_refused_before_llama_cpp_sees_it(tmp_path: Path) -> None:
+    with pytest.raises(ModelFileError, match="twice"):
+        await LlamaCppBackend.load(_with_duplicate_token(tmp_path))
+
+
+def _with_duplicate_token(folder: Path) -> Path:
+    """The bundled model with one vocabulary entry replaced by a copy of another of the same length."""
+    from genprm_sdk.models import read_gguf_metadata
+
+    tokens = read_gguf_metadata(MODEL)["tokenizer.ggml.tokens"]
+    assert isinstance(tokens, tuple)
+    one, two = [token for token in tokens if len(token.encode()) == 9][:2]
+    entry = len(one.encode()).to_bytes(8, "little") + one.encode()
+    data = MODEL.read_bytes()
+    assert data.count(entry) >= 1
+    path = folder / "duplicate.gguf"
+    path.write_bytes(data.replace(entry, len(two.encode()).to_bytes(8, "little") + two.encode(), 1))
+    return path
+
+
+async def test_settings_out_of_range(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="capacity"):
+        await LlamaCppBackend.load(MODEL, capacity=0)
+    with pytest.raises(InputError, match="trained for"):
+        await LlamaCppBackend.load(MODEL, context=10**9)
+
+
+async def test_the_log_odds_of_a_verdict_are_finite(backend: LlamaCppBackend) -> None:
+    sequence = await opened(backend)
+    p_yes, p_no = await sequence.probabilities(["{Yes}", "{No}"])
+    assert math.isfinite(math.log(p_yes) - math.log(p_no))
