@@ -1,0 +1,189 @@
+"""Commands, options and exit codes; what a command does is in its own file.
+
+Exit codes: 0 all is well, 1 something of ours failed, 2 the input or the options are unusable (other records
+were still checked), 130 interrupted, 141 nobody reads the output any more.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..errors import GenPRMError
+from . import opening
+from .codes import CLOSED_PIPE, FAILED, INTERRUPTED, UNUSABLE, exit_code
+from .terminal import ReaderLeft, complain
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="genprm",
+    help="Verify reasoning step by step with a generative process reward model.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+evaluations = typer.Typer(help="Run a benchmark and print its own metric.", rich_markup_mode=None)
+app.add_typer(evaluations, name="eval")
+
+Model = Annotated[str, typer.Option("--model", help="A name that `genprm doctor` lists, or a GGUF file.")]
+Samples = Annotated[int, typer.Option("--samples", min=1, help="Independent verification paths a solution.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same result.")]
+Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Only the first records of each file.")]
+NoExecute = Annotated[bool, typer.Option("--no-execute", help="Let the model write code, but do not run it.")]
+Threads = Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads of the engine.")]
+Data = Annotated[Path, typer.Option("--data", help="A .jsonl file, or a folder of them: one subset each.")]
+Out = Annotated[Path | None, typer.Option("--out", help="Folder for results; a stopped run goes on.")]
+
+
+def show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"genprm {version('genprm-sdk')}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    context: typer.Context,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=show_version, is_eager=True, help="Show the version and exit."),
+    ] = False,
+) -> None:
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+@evaluations.callback(invoke_without_command=True)
+def evaluations_root(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+@app.command()
+def check(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A JSON object, array, or lines; - is stdin.")],
+    model: Model = opening.DEFAULT_MODEL,
+    samples: Samples = 1,
+    seed: Seed = 0,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object a solution on stdout.")] = False,
+    limit: Limit = None,
+    no_execute: NoExecute = False,
+    threads: Threads = None,
+) -> int:
+    """Check solutions step by step.
+
+    A record is {"problem": ..., "steps": [...]}; "input" and "question" do for "problem", steps may be one
+    text with blank lines between them, and an "id" is passed through.
+    """
+    from .check import CheckOptions, check_file
+
+    options = CheckOptions(samples=samples, seed=seed, as_json=json, limit=limit)
+    return check_file(file, options, lambda: opening.open_verifier(model, not no_execute, threads))
+
+
+@app.command()
+def demo(threads: Threads = None) -> int:
+    """Check four short solutions with the bundled model."""
+    from .demo import run_demo
+
+    return run_demo(lambda: opening.open_verifier(opening.DEFAULT_MODEL, True, threads))
+
+
+@app.command()
+def doctor() -> int:
+    """Show what works here, and what to install for the rest."""
+    from .doctor import run_doctor
+
+    return run_doctor()
+
+
+@evaluations.command("bigbench-mistake")
+def bigbench_mistake(
+    data: Data,
+    model: Model = opening.DEFAULT_MODEL,
+    samples: Samples = 1,
+    seed: Seed = 0,
+    limit: Limit = None,
+    out: Out = None,
+    no_execute: NoExecute = False,
+    threads: Threads = None,
+) -> int:
+    """BIG-Bench-Mistake: exact match of the first mistake (arXiv 2311.08516)."""
+    from .evaluate import EvalOptions, evaluate
+
+    options = EvalOptions("bigbench-mistake", data, model, samples, seed, limit, out, not no_execute)
+    return evaluate(options, lambda: opening.open_verifier(model, not no_execute, threads))
+
+
+@evaluations.command("processbench")
+def processbench(
+    data: Data,
+    model: Model = opening.DEFAULT_MODEL,
+    samples: Samples = 1,
+    seed: Seed = 0,
+    limit: Limit = None,
+    out: Out = None,
+    no_execute: NoExecute = False,
+    threads: Threads = None,
+) -> int:
+    """ProcessBench: F1 of finding the first wrong step (QwenLM/ProcessBench)."""
+    from .evaluate import EvalOptions, evaluate
+
+    options = EvalOptions("processbench", data, model, samples, seed, limit, out, not no_execute)
+    return evaluate(options, lambda: opening.open_verifier(model, not no_execute, threads))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code and raises nothing that a user could cause."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        return run(list(sys.argv[1:] if arguments is None else arguments))
+    except (BrokenPipeError, ReaderLeft):
+        discard_output()
+        return CLOSED_PIPE
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def run(arguments: list[str]) -> int:
+    root_command = typer.main.get_command(app)
+    try:
+        result = root_command.main(args=arguments, prog_name="genprm", standalone_mode=False)
+        sys.stdout.flush()
+    except typer.Abort:
+        return INTERRUPTED
+    except GenPRMError as error:
+        complain(str(error))
+        return exit_code(error)
+    except Exception as error:
+        # The base of typer's usage errors has moved between its versions; what it offers has not.
+        message, code = getattr(error, "format_message", None), getattr(error, "exit_code", FAILED)
+        if message is None:
+            raise
+        context = getattr(error, "ctx", None)
+        command = "genprm" if context is None else context.command_path
+        complain(f"{message()} (see `{command} --help`)")
+        return UNUSABLE if code == UNUSABLE else FAILED
+    return result if isinstance(result, int) else 0
+
+
+def discard_output() -> None:
+    """Let the interpreter's last flush go nowhere, so that it does not complain about the closed pipe."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(null, sys.stdout.fileno())
+    except (OSError, ValueError):
+        return
+    finally:
+        os.close(null)

@@ -1,0 +1,173 @@
+"""``genprm check``: every solution of a file through the verifier, results as they come.
+
+Knows what is shown when, what a failure costs and what an interruption leaves. How results look is
+``views.py``'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass, field
+
+from ..errors import ClosedError, GenPRMError, ModelError
+from ..evaluation.reading import Broken
+from ..events import Finished, PathFinished, StepFinished, StepStarted
+from ..types import Report, StepResult
+from ..voting import first_error, report_verdict
+from .codes import FINE, INTERRUPTED, UNUSABLE, exit_code
+from .opening import Checker, OpenChecker
+from .solutions import Entry, read_solutions
+from .terminal import Progress, complain, note
+from .views import JsonView, ReadableView, View
+
+__all__ = ["CheckOptions", "Tally", "check_file", "check_records", "partial_report"]
+
+
+@dataclass(frozen=True)
+class CheckOptions:
+    """What the user asked for, apart from the model."""
+
+    samples: int = 1
+    seed: int = 0
+    as_json: bool = False
+    limit: int | None = None
+
+
+@dataclass
+class Tally:
+    """What has happened so far.
+
+    Attributes:
+        total: Records to be checked.
+        reports: One for each solution that was checked to its end.
+        unchecked: Records that could not be checked.
+        interrupted: Whether the user stopped the run.
+        code: The worst exit code so far.
+    """
+
+    total: int
+    reports: list[Report] = field(default_factory=list)
+    unchecked: int = 0
+    interrupted: bool = False
+    code: int = FINE
+
+    def refuse(self, code: int) -> None:
+        self.unchecked += 1
+        self.code = max(self.code, code)
+
+    def summary(self) -> str:
+        """One line for the end."""
+        done, wrong = len(self.reports), sum(report.verdict == "incorrect" for report in self.reports)
+        undecided = sum(report.verdict in ("unparsed", "incomplete") for report in self.reports)
+        parts = [f"checked {done} of {plural(self.total, 'solution')}: {wrong} with a mistake"]
+        if undecided:
+            parts.append(f"{undecided} without a verdict")
+        if self.unchecked:
+            parts.append(f"{self.unchecked} could not be checked")
+        if self.interrupted:
+            parts.append("interrupted")
+        return ", ".join(parts)
+
+
+def plural(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def check_file(file: str, options: CheckOptions, open_checker: OpenChecker) -> int:
+    """Check a file's solutions; returns the exit code.
+
+    Raises:
+        GenPRMError: Nothing could be checked, for one reason.
+        ReaderLeft: Nobody reads the results.
+    """
+    records = read_solutions(file, options.limit)
+    view: View = JsonView() if options.as_json else ReadableView()
+    tally = Tally(total=len(records))
+    try:
+        asyncio.run(check_records(records, options, open_checker, view, tally))
+    except KeyboardInterrupt:
+        tally.interrupted = True
+    note(tally.summary())
+    return INTERRUPTED if tally.interrupted else tally.code
+
+
+async def check_records(
+    records: Sequence[Entry | Broken],
+    options: CheckOptions,
+    open_checker: OpenChecker,
+    view: View,
+    tally: Tally,
+) -> None:
+    """Check what can be checked, in order; the model is loaded only if there is something.
+
+    A record's failure is told and counted, the others go on. Cancelled, it shows the finished steps of the
+    solution it was at, and passes the cancellation on.
+    """
+    entries = [record for record in records if isinstance(record, Entry)]
+    for record in records:
+        if isinstance(record, Broken):
+            complain(f"{record.place}: {record.message}")
+            tally.refuse(UNUSABLE)
+    if not entries:
+        return
+    with Progress() as progress:
+        progress.say("loading the model")
+        async with open_checker() as checker:
+            for number, entry in enumerate(entries, 1):
+                try:
+                    report = await watch(checker, entry, options, view, progress, f"{number}/{len(entries)}")
+                except (ClosedError, ModelError):
+                    raise
+                except GenPRMError as error:
+                    progress.clear()
+                    complain(f"{entry.place}: {error}")
+                    tally.refuse(exit_code(error))
+                else:
+                    progress.clear()
+                    tally.reports.append(report)
+                    view.show(entry, report)
+
+
+async def watch(
+    checker: Checker, entry: Entry, options: CheckOptions, view: View, progress: Progress, which: str
+) -> Report:
+    """One solution to its report, with progress; a cancellation shows what there is."""
+    steps: list[StepResult] = []
+    total, current, judged = len(entry.solution.steps), 0, 0
+    events = checker.stream(entry.solution, samples=options.samples, seed=options.seed)
+    try:
+        async for event in events:
+            if isinstance(event, Finished):
+                return event.report
+            if isinstance(event, StepStarted):
+                current = event.index
+            elif isinstance(event, PathFinished):
+                current, judged = event.index, judged + 1
+            elif isinstance(event, StepFinished):
+                steps.append(event.result)
+            done = 100 * judged // (total * options.samples)
+            progress.say(f"solution {which}, step {current} of 0–{total - 1}, {done}%")
+    except asyncio.CancelledError:
+        progress.clear()
+        if steps:
+            view.show(entry, partial_report(entry, steps, options, checker.name))
+        raise
+    finally:
+        if isinstance(events, AsyncGenerator):
+            await events.aclose()
+    raise RuntimeError("the verifier's events ended without a report")
+
+
+def partial_report(entry: Entry, steps: Sequence[StepResult], options: CheckOptions, model: str) -> Report:
+    """A report of the steps that were finished before the user stopped the check."""
+    return Report(
+        id=entry.solution.id,
+        problem=entry.solution.problem,
+        steps=tuple(steps),
+        first_error=first_error(steps),
+        verdict=report_verdict(steps, len(entry.solution.steps)),
+        model=model,
+        samples=options.samples,
+        seed=options.seed,
+    )

@@ -1,0 +1,35 @@
+"""How a command gets its verifier: the one place where the command line meets the engine."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+from ..events import Event
+from ..types import Report, Solution
+
+__all__ = ["DEFAULT_MODEL", "Checker", "OpenChecker", "open_verifier"]
+
+DEFAULT_MODEL = "genprm-mini"
+
+
+class Checker(Protocol):
+    """What the commands need of a verifier."""
+
+    @property
+    def name(self) -> str: ...
+
+    async def check(self, steps: Solution, *, samples: int = 1, seed: int = 0) -> Report: ...
+
+    def stream(self, steps: Solution, *, samples: int = 1, seed: int = 0) -> AsyncIterator[Event]: ...
+
+
+OpenChecker = Callable[[], AbstractAsyncContextManager[Checker]]
+
+
+def open_verifier(model: str, execute: bool, threads: int | None) -> AbstractAsyncContextManager[Checker]:
+    """A verifier that loads its model when it is entered."""
+    from ..verifier import Verifier
+
+    return Verifier(model, execute=execute, threads=threads)

@@ -1,0 +1,170 @@
+"""A benchmark run: what is checked, what is kept, and how a stopped one goes on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from genprm_sdk.errors import BackendError, ClosedError, ContextLengthError, InputError, ModelFileError
+from genprm_sdk.evaluation.datasets import Item, Unreadable
+from genprm_sdk.evaluation.outcome import Outcome
+from genprm_sdk.evaluation.runner import run, summarise
+from genprm_sdk.evaluation.store import ResultStore, Settings
+from genprm_sdk.types import Label, Report, Solution, StepResult, Usage
+
+SETTINGS = Settings(benchmark="bigbench-mistake", model="fake", samples=1, seed=0, execute=True, version="1")
+
+
+def item(name: str, expected: int | None = None, *steps: str) -> Item:
+    return Item(
+        f"f/{name}", "f", Solution(problem="P", steps=steps or (name,), id=name), expected, f"f:{name}"
+    )
+
+
+class FakeChecker:
+    """Calls a step wrong if it says so, and raises what is planned for a record."""
+
+    def __init__(self, errors: dict[str, Exception] | None = None) -> None:
+        self.errors = errors or {}
+        self.seen: list[str | None] = []
+
+    async def check(self, steps: Solution, *, samples: int = 1, seed: int = 0) -> Report:
+        self.seen.append(steps.id)
+        if steps.id in self.errors:
+            raise self.errors[steps.id]
+        labels: list[Label] = ["incorrect" if "wrong" in text else "correct" for text in steps.steps]
+        results = tuple(
+            StepResult(index=i, text=text, label=label, score=0.5, paths=())
+            for i, (text, label) in enumerate(zip(steps.steps, labels, strict=True))
+        )
+        first = labels.index("incorrect") if "incorrect" in labels else None
+        return Report(
+            id=steps.id,
+            problem=steps.problem,
+            steps=results,
+            first_error=first,
+            verdict="correct" if first is None else "incorrect",
+            model="fake",
+            samples=samples,
+            seed=seed,
+            usage=Usage(generated_tokens=5),
+        )
+
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_every_record_has_one_outcome_in_order() -> None:
+    checker = FakeChecker({"b": ContextLengthError("too long"), "c": BackendError("broke")})
+    records = [
+        item("a"),
+        item("b"),
+        Unreadable("f/x", "f", "no label", "f:3"),
+        item("c"),
+        item("d", 1, "ok", "wrong"),
+    ]
+    heard: list[Outcome] = []
+    outcomes = await run(checker, records, SETTINGS, on_outcome=heard.append)
+    assert outcomes == heard
+    assert [o.key for o in outcomes] == ["f/a", "f/b", "f/x", "f/c", "f/d"]
+    assert [o.error for o in outcomes] == [None, "too long", "f:3: no label", "broke", None]
+    assert [o.exact for o in outcomes] == [True, False, False, False, True]
+    summary = summarise(SETTINGS, outcomes)
+    assert summary.subsets["f"].metrics["exact"].value == pytest.approx(2 / 5)
+    assert [f.key for f in summary.failures] == ["f/b", "f/x", "f/c"]
+    assert summary.average is None
+    assert summary.usage.generated_tokens == 10
+
+
+@pytest.mark.parametrize("error", [ClosedError("closed"), ModelFileError("damaged")])
+async def test_an_error_of_the_model_ends_the_run(error: Exception) -> None:
+    checker = FakeChecker({"a": error})
+    with pytest.raises(type(error)):
+        await run(checker, [item("a"), item("b")], SETTINGS)
+    assert checker.seen == ["a"]
+
+
+async def run_stored(folder: Path, checker: FakeChecker, records: list[Item | Unreadable]) -> list[Outcome]:
+    return await run(checker, records, SETTINGS, store=ResultStore.open(folder, SETTINGS))
+
+
+async def test_a_stopped_run_goes_on_where_it_was(tmp_path: Path) -> None:
+    records: list[Item | Unreadable] = [item("a"), item("b", 0, "wrong"), item("c")]
+    stopped = FakeChecker({"c": ClosedError("killed")})
+    with pytest.raises(ClosedError):
+        await run_stored(tmp_path, stopped, records)
+    resumed = FakeChecker()
+    outcomes = await run_stored(tmp_path, resumed, records)
+    assert resumed.seen == ["c"]
+    assert outcomes == await run(FakeChecker(), records, SETTINGS)
+
+
+def cut_last_line(data: bytes) -> bytes:
+    return data[:-20]
+
+
+def drop_newline(data: bytes) -> bytes:
+    return data[:-1]
+
+
+def break_middle(data: bytes) -> bytes:
+    first, second, rest = data.split(b"\n", 2)
+    return first + b"\n\xff" + second[5:] + b"\n" + rest
+
+
+@pytest.mark.parametrize(
+    ("damage", "again"),
+    [(cut_last_line, ["c"]), (drop_newline, []), (break_middle, ["b"]), (lambda d: b"", ["a", "b", "c"])],
+)
+async def test_a_damaged_file_loses_only_what_is_damaged(
+    damage: Callable[[bytes], bytes], again: list[str], tmp_path: Path
+) -> None:
+    records: list[Item | Unreadable] = [item("a"), item("b"), item("c")]
+    first = await run_stored(tmp_path, FakeChecker(), records)
+    results = tmp_path / "results.jsonl"
+    results.write_bytes(damage(results.read_bytes()))
+    checker = FakeChecker()
+    assert await run_stored(tmp_path, checker, records) == first
+    assert checker.seen == again
+    final = FakeChecker()
+    assert await run_stored(tmp_path, final, records) == first
+    assert final.seen == []
+
+
+async def test_failures_are_tried_again_and_changed_records_too(tmp_path: Path) -> None:
+    await run_stored(tmp_path, FakeChecker({"a": BackendError("once")}), [item("a"), item("b")])
+    checker = FakeChecker()
+    outcomes = await run_stored(tmp_path, checker, [item("a"), item("b", None, "other text")])
+    assert checker.seen == ["a", "b"]
+    assert all(outcome.error is None for outcome in outcomes)
+
+
+def test_a_folder_belongs_to_its_settings(tmp_path: Path) -> None:
+    ResultStore.open(tmp_path, SETTINGS)
+    ResultStore.open(tmp_path, SETTINGS)
+    with pytest.raises(InputError, match="seed 0 instead of 1, execute True instead of False"):
+        ResultStore.open(tmp_path, SETTINGS.model_copy(update={"seed": 1, "execute": False}))
+    (tmp_path / "settings.json").write_text("{")
+    with pytest.raises(InputError, match="cannot be read"):
+        ResultStore.open(tmp_path, SETTINGS)
+    (tmp_path / "settings.json").unlink()
+    (tmp_path / "results.jsonl").write_text("")
+    with pytest.raises(InputError, match=r"no settings\.json"):
+        ResultStore.open(tmp_path, SETTINGS)
+
+
+def test_a_file_where_the_folder_should_be(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("")
+    with pytest.raises(InputError, match="cannot be used"):
+        ResultStore.open(tmp_path / "out", SETTINGS)
+
+
+def test_the_summary_replaces_an_older_one(tmp_path: Path) -> None:
+    store = ResultStore.open(tmp_path, SETTINGS)
+    (tmp_path / "summary.json").write_text("old")
+    summary = summarise(SETTINGS, [Outcome(key="a", subset="f", verdict="correct")])
+    assert json.loads(store.conclude(summary).read_text())["records"] == 1
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["settings.json", "summary.json"]
