@@ -17,7 +17,7 @@ unexport PYTHONHOME
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test check format bench soak clean
+.PHONY: help demo test check format bench soak mini clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -65,6 +65,9 @@ bench: $(STAMPS)/dev ## run every script in benchmarks/
 soak: $(STAMPS)/dev ## run the long tests that `make test` leaves out
 	@echo "==> pytest -m soak"
 	@$(BIN)/pytest -m soak --timeout 7200 $(ARGS) || { status=$$?; [ $$status = 5 ] && echo "no soak tests selected" || exit $$status; }
+
+mini: $(STAMPS)/dev ## train genprm-mini from scratch into build/genprm-mini; resumes
+	@$(BIN)/python -m genprm_sdk.training.mini --out build/genprm-mini $(ARGS)
 
 clean: ## remove .venv, build outputs and caches
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -150,7 +150,7 @@ class TurnResult:
     Attributes:
         text: The assistant's whole turn.
         analysis: The analysis without its forced opening and its closing tag, or None.
-        code_runs: The executed blocks.
+        code_runs: The blocks in the order they were written.
         verdict: What was written, or None if unreadable.
         score: Normalised probability of Yes, or None if the verdict is unreadable.
         degraded: Why the code part was given up, or None.
@@ -178,6 +178,7 @@ def score_of(p_yes: float, p_no: float, temperature: float = 1.0) -> float | Non
 
 
 _VERDICT = re.compile(r"\s*\{(Yes|No)\}")
+_LATER_BLOCK = re.compile(r"```python\n(.*?)\n```\n", re.DOTALL)
 
 
 class _Turn:
@@ -247,6 +248,12 @@ def _code_in(generated: str, opened: bool) -> str | None:
     return body if opened else None
 
 
+def _blocks_in(generated: str) -> list[str]:
+    """All closed code blocks of a text that starts inside one."""
+    first, fence, rest = generated.partition(wording.CODE_FENCE_CLOSE)
+    return [first, *_LATER_BLOCK.findall(rest)] if fence else []
+
+
 def verification_turn(step: int, settings: TurnSettings) -> Generator[Action, Answer, TurnResult]:
     """Verify one step.
 
@@ -296,6 +303,10 @@ def _code_part(turn: _Turn, runs: list[CodeRun]) -> Generator[Action, Answer, De
         if settings.turn_tokens <= turn.tokens:
             return "tokens"
         ended_by = yield from turn.generate((wording.OUTPUT_CLOSE,), settings.turn_tokens - turn.tokens, True)
+        runs += [
+            CodeRun(code=code, status="not_executed", state_kept=False)
+            for code in _blocks_in(turn.text[turn.generated_from :])
+        ]
         return None if ended_by is not None else "tokens"
     for number in range(settings.rounds):
         if settings.turn_tokens <= turn.tokens:

@@ -184,7 +184,7 @@ def test_output_that_fills_the_budget_ends_the_code_part() -> None:
 def test_unexecuted_code_is_not_interrupted() -> None:
     script = Script("ok</analyze>\n", "print(1)" + FENCE + verdict("Yes"))
     result = script.run(TurnSettings(execute=False))
-    assert result.code_runs == ()
+    assert [(run.code, run.status) for run in result.code_runs] == [("print(1)", "not_executed")]
     assert "[Code Output]" not in result.text
     assert result.verdict == "yes"
     assert not any(isinstance(action, Execute) for action in script.actions)

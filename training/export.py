@@ -1,0 +1,156 @@
+"""Write a trained verifier as GGUF: Qwen2 weights, its tokenizer, its chat template and its own settings.
+
+Loading is strict in llama.cpp where a field is missing and silent where it is wrong, so every field that the
+Qwen2 graph reads is written. Settings of the method travel under ``genprm.*`` and are read back by
+``genprm_sdk.models``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import gguf
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+
+from .sft import Shape
+from .tokenizer import CHAT_TEMPLATE, SPECIAL_TOKENS
+
+__all__ = ["VerifierCard", "export_verifier"]
+
+FILE_TYPES = {
+    gguf.GGMLQuantizationType.F32: gguf.LlamaFileType.ALL_F32,
+    gguf.GGMLQuantizationType.F16: gguf.LlamaFileType.MOSTLY_F16,
+    gguf.GGMLQuantizationType.Q8_0: gguf.LlamaFileType.MOSTLY_Q8_0,
+}
+
+LAYER_NAMES = {
+    "input_layernorm.weight": "attn_norm.weight",
+    "self_attn.q_proj.weight": "attn_q.weight",
+    "self_attn.q_proj.bias": "attn_q.bias",
+    "self_attn.k_proj.weight": "attn_k.weight",
+    "self_attn.k_proj.bias": "attn_k.bias",
+    "self_attn.v_proj.weight": "attn_v.weight",
+    "self_attn.v_proj.bias": "attn_v.bias",
+    "self_attn.o_proj.weight": "attn_output.weight",
+    "post_attention_layernorm.weight": "ffn_norm.weight",
+    "mlp.gate_proj.weight": "ffn_gate.weight",
+    "mlp.up_proj.weight": "ffn_up.weight",
+    "mlp.down_proj.weight": "ffn_down.weight",
+}
+
+
+@dataclass(frozen=True)
+class VerifierCard:
+    """What the model file says about how to use it; read back as ``genprm_sdk.models.VerifierSettings``.
+
+    Attributes:
+        name: The model's name.
+        domains: The worlds it was trained on.
+        prompt_style: ``chat`` or ``reference``.
+        history: ``steps`` if earlier rationales are not shown, else ``rationales``.
+        analysis_tokens: Budget of the analysis.
+        turn_tokens: Budget of a whole turn.
+        rounds: Generations after the analysis.
+        protocol: Version of the protocol's wording.
+    """
+
+    name: str
+    domains: tuple[str, ...]
+    prompt_style: str = "chat"
+    history: str = "steps"
+    analysis_tokens: int = 128
+    turn_tokens: int = 768
+    rounds: int = 3
+    protocol: str = "genprm-1"
+
+
+def _gguf_name(name: str) -> str | None:
+    if name == "model.embed_tokens.weight":
+        return "token_embd.weight"
+    if name == "model.norm.weight":
+        return "output_norm.weight"
+    if name == "lm_head.weight":
+        return None
+    _, _, layer, rest = name.split(".", 3)
+    return f"blk.{layer}.{LAYER_NAMES[rest]}"
+
+
+def _vocabulary(tokenizer: Tokenizer) -> tuple[list[str], list[int], list[str]]:
+    model = json.loads(tokenizer.to_str())["model"]
+    by_id = {index: token for token, index in model["vocab"].items()}
+    tokens = [by_id[index] for index in range(len(by_id))]
+    types = [
+        int(gguf.TokenType.CONTROL if token in SPECIAL_TOKENS else gguf.TokenType.NORMAL) for token in tokens
+    ]
+    merges = [merge if isinstance(merge, str) else " ".join(merge) for merge in model["merges"]]
+    return tokens, types, merges
+
+
+def export_verifier(
+    weights: Mapping[str, torch.Tensor],
+    shape: Shape,
+    tokenizer: Tokenizer,
+    card: VerifierCard,
+    path: Path,
+    quantization: gguf.GGMLQuantizationType = gguf.GGMLQuantizationType.Q8_0,
+) -> None:
+    """Write one GGUF file; norms and biases stay in float32, matrices are quantised.
+
+    Args:
+        weights: Weights by ``transformers``' Qwen2 names; the embedding is tied.
+        shape: The model's sizes.
+        tokenizer: The vocabulary, special tokens first.
+        card: The method's settings.
+        path: The file to write; replaced whole or not at all.
+        quantization: Type of the matrices: F32, F16 or Q8_0.
+    """
+    part = path.with_suffix(".part")
+    writer = gguf.GGUFWriter(part, "qwen2")
+    writer.add_name(card.name)
+    writer.add_license("mit")
+    writer.add_context_length(shape.context)
+    writer.add_embedding_length(shape.width)
+    writer.add_block_count(shape.layers)
+    writer.add_feed_forward_length(shape.feed_forward)
+    writer.add_head_count(shape.heads)
+    writer.add_head_count_kv(shape.key_value_heads)
+    writer.add_layer_norm_rms_eps(1e-6)
+    writer.add_rope_freq_base(10000.0)
+    writer.add_file_type(int(FILE_TYPES[quantization]))
+    tokens, types, merges = _vocabulary(tokenizer)
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("qwen2")
+    writer.add_token_list(tokens)
+    writer.add_token_types(types)
+    writer.add_token_merges(merges)
+    writer.add_eos_token_id(tokens.index(SPECIAL_TOKENS[0]))
+    writer.add_eot_token_id(tokens.index(SPECIAL_TOKENS[2]))
+    writer.add_add_bos_token(False)
+    writer.add_chat_template(CHAT_TEMPLATE)
+    writer.add_string("genprm.role", "verifier")
+    writer.add_string("genprm.protocol", card.protocol)
+    writer.add_string("genprm.prompt_style", card.prompt_style)
+    writer.add_string("genprm.history", card.history)
+    writer.add_uint32("genprm.analysis_tokens", card.analysis_tokens)
+    writer.add_uint32("genprm.turn_tokens", card.turn_tokens)
+    writer.add_uint32("genprm.rounds", card.rounds)
+    writer.add_array("genprm.domains", list(card.domains))
+    for name, weight in weights.items():
+        target = _gguf_name(name)
+        if target is None:
+            continue
+        data = weight.detach().to(torch.float32).numpy().astype(np.float32)
+        if data.ndim == 2:
+            writer.add_tensor(target, gguf.quants.quantize(data, quantization), raw_dtype=quantization)
+        else:
+            writer.add_tensor(target, data)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    part.replace(path)
