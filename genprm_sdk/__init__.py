@@ -8,6 +8,8 @@ Importing this package loads no model engine, no torch and no sympy.
 
 from __future__ import annotations
 
+from typing import Any
+
 from .backends import Backend, Counters, Generation, OpenSequence, Sampling
 from .errors import (
     BackendError,
@@ -62,3 +64,11 @@ __all__ = [
     "VerifierSettings",
     "split_steps",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("genprm-sdk")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

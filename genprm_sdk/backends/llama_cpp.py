@@ -18,7 +18,7 @@ import importlib
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
@@ -80,6 +80,36 @@ def _cache_bytes_per_token(metadata: Metadata) -> int:
     return max(1, 4 * whole_value(metadata, f"{family}.block_count", 1) * key_value_heads * head)
 
 
+def _token_text(metadata: Metadata, key: str) -> str:
+    """The spelling of a special token that the file names, or nothing if it names none."""
+    token, tokens = metadata.get(key), metadata.get("tokenizer.ggml.tokens")
+    if not isinstance(token, int) or not isinstance(tokens, tuple) or not 0 <= token < len(tokens):
+        return ""
+    return tokens[token]
+
+
+def _read(file: Path) -> tuple[Metadata, ChatFrame]:
+    """What a model file says about itself, and its chat template."""
+    metadata = read_gguf_metadata(file)
+    template = text_value(metadata, "tokenizer.chat_template")
+    if not template:
+        raise ModelFileError(f"{file} has no chat template: it is not a model to chat with")
+    bos, eos = (_token_text(metadata, f"tokenizer.ggml.{name}_token_id") for name in ("bos", "eos"))
+    return metadata, ChatFrame.from_template(template, bos, eos)
+
+
+def _usable_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _free_unless_failed(loading: Future[_State]) -> None:
+    """Free a model that was loaded for a caller who has gone."""
+    if not loading.cancelled() and loading.exception() is None:
+        loading.result().free()
+
+
 class LlamaCppBackend:
     """A GGUF model in llama.cpp. Load with ``await LlamaCppBackend.load(path)``."""
 
@@ -125,10 +155,7 @@ class LlamaCppBackend:
         for label, value in (("context", context), ("capacity", capacity), ("threads", threads)):
             if value is not None and value < 1:
                 raise InputError(f"{label} must be at least 1, not {value}")
-        metadata = read_gguf_metadata(file)
-        template = text_value(metadata, "tokenizer.chat_template")
-        if not template:
-            raise ModelFileError(f"{file} has no chat template: it is not a model to chat with")
+        metadata, frame = await asyncio.to_thread(_read, file)
         family = text_value(metadata, "general.architecture")
         trained = whole_value(metadata, f"{family}.context_length", DEFAULT_CONTEXT)
         tokens = context or min(trained, DEFAULT_CONTEXT)
@@ -136,28 +163,19 @@ class LlamaCppBackend:
             raise InputError(f"context is {tokens} tokens, but {file} was trained for {trained} at most")
         room = CACHE_BYTES // (_cache_bytes_per_token(metadata) * tokens)
         sequences = capacity or max(3, min(DEFAULT_CAPACITY, room))
-        count = (
-            threads or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-        )
         thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="genprm-llama")
-        loop = asyncio.get_running_loop()
+        loading = thread.submit(_State, file, tokens, sequences, threads or _usable_cores(), gpu_layers)
         try:
-            state = await loop.run_in_executor(
-                thread, _State, file, tokens, sequences, count or 1, gpu_layers
-            )
+            state = await asyncio.shield(asyncio.wrap_future(loading))
         except BaseException:
+            loading.add_done_callback(_free_unless_failed)
             thread.shutdown(wait=False)
             raise
-        frame = ChatFrame.from_template(
-            template,
-            state.token_text(metadata, "tokenizer.ggml.bos_token_id"),
-            state.token_text(metadata, "tokenizer.ggml.eos_token_id"),
-        )
         return cls(name or file.stem, metadata, frame, state, thread)
 
     async def open(self, segments: Sequence[Segment]) -> LlamaCppSequence:
         """A new sequence that holds ``segments``; see ``Backend.open``."""
-        sequence = LlamaCppSequence(self, await self._call(_State.open))
+        sequence = await self._acquire(_State.open)
         try:
             await sequence.append(segments)
         except BaseException:
@@ -188,6 +206,17 @@ class LlamaCppBackend:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
+
+    async def _acquire(self, take: Callable[[_State], _Slot]) -> LlamaCppSequence:
+        """Take a slot; one that a cancelled caller will never see goes back."""
+        taken: list[_Slot] = []
+        try:
+            await self._call(lambda state: taken.append(take(state)))
+        except asyncio.CancelledError:
+            for slot in taken:
+                self._thread.submit(self._state.release, slot)
+            raise
+        return LlamaCppSequence(self, taken[0])
 
     async def _call(
         self, work: Callable[Concatenate[_State, P], T], *arguments: P.args, **named: P.kwargs
@@ -236,7 +265,7 @@ class LlamaCppSequence:
         return self._slot
 
     async def fork(self) -> LlamaCppSequence:
-        return LlamaCppSequence(self._backend, await self._backend._call(_State.fork, self._open))
+        return await self._backend._acquire(functools.partial(_State.fork, source=self._open))
 
     async def append(self, segments: Sequence[Segment]) -> int:
         return await self._backend._call(_State.append, self._open, segments)
@@ -313,13 +342,6 @@ class _State:
         if self._model:
             library.llama_model_free(self._model)
         self._batch = self._ctx = self._model = None
-
-    def token_text(self, metadata: Metadata, key: str) -> str:
-        """The spelling of a special token that the file names, or nothing if it names none."""
-        token, tokens = metadata.get(key), metadata.get("tokenizer.ggml.tokens")
-        if not isinstance(token, int) or not isinstance(tokens, tuple) or not 0 <= token < len(tokens):
-            return ""
-        return tokens[token]
 
     # ------------------------------------------------------------------ the five acts
 

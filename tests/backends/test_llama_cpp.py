@@ -1,9 +1,13 @@
-"""The llama.cpp backend on the bundled model: forks, stops, read-outs, limits, cancellation."""
+"""The llama.cpp backend on the bundled model: forks, stops, read-outs, limits, cancellation.
+
+The model's own end of turn is switched off where a test needs a generation of a certain length.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import math
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -17,10 +21,11 @@ from genprm_sdk import (
     Sampling,
     UnknownModelError,
 )
-from genprm_sdk.backends.llama_cpp import LlamaCppBackend, LlamaCppSequence, _first_stop
+from genprm_sdk.backends.llama_cpp import LlamaCppBackend, LlamaCppSequence, _first_stop, _State
 from genprm_sdk.errors import BackendError
 from genprm_sdk.models import find_model
 from genprm_sdk.prompt import Segment, content, control
+from genprm_sdk.wording import REVIEW_SYSTEM, analysis_opening
 
 pytestmark = pytest.mark.anyio
 MODEL = find_model("genprm-mini")[1]
@@ -31,6 +36,7 @@ GREEDY = Sampling(temperature=0)
 @pytest.fixture
 async def backend() -> AsyncIterator[LlamaCppBackend]:
     async with await LlamaCppBackend.load(MODEL, context=1024, capacity=6, threads=1) as loaded:
+        loaded._state.vocabulary.ends_turn = lambda token: False  # type: ignore[method-assign]
         yield loaded
 
 
@@ -38,19 +44,14 @@ def prompt_of(backend: LlamaCppBackend, step: str = STEP) -> list[Segment]:
     frame = backend.frame
     return [
         control(frame.opening),
-        content("You are a math teacher."),
+        content(REVIEW_SYSTEM),
         control(frame.system_to_user),
         content(step),
     ]
 
 
-def asking(backend: LlamaCppBackend, text: str = "<analyze>\n") -> list[Segment]:
-    return [control(backend.frame.generation), content(text)]
-
-
-def endless(backend: LlamaCppBackend, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let generations run to their budget: long enough to be interrupted."""
-    monkeypatch.setattr(backend._state.vocabulary, "ends_turn", lambda token: False)
+def asking(backend: LlamaCppBackend) -> list[Segment]:
+    return [control(backend.frame.generation), content(analysis_opening(0))]
 
 
 async def opened(backend: LlamaCppBackend) -> LlamaCppSequence:
@@ -208,12 +209,21 @@ async def test_an_append_that_does_not_fit_changes_nothing(backend: LlamaCppBack
     assert len(again) == 5
 
 
+async def test_the_model_s_own_end_of_turn_is_no_text(backend: LlamaCppBackend) -> None:
+    sequence, untouched = await opened(backend), await opened(backend)
+    backend._state.vocabulary.ends_turn = lambda token: True  # type: ignore[method-assign]
+    got = await sequence.generate([], 40, GREEDY)
+    assert (got.text, got.tokens, got.finish, got.stop) == ("", 1, "end", None)
+    assert sequence.token_ids == untouched.token_ids
+    assert await sequence.probabilities(["a"]) == await untouched.probabilities(["a"])
+
+
 async def test_generation_ends_where_the_context_does(backend: LlamaCppBackend) -> None:
     sequence = await opened(backend)
     await sequence.append([content("1 + 1 = 2. " * 80)])
     got = await sequence.generate([], 5000, Sampling(temperature=2.0, top_k=0, top_p=1.0, seed=3))
-    assert got.finish in ("length", "end")
-    assert sequence.tokens <= 1024
+    assert got.finish == "length"
+    assert sequence.tokens == 1024
 
 
 async def test_too_many_sequences_is_a_clear_error(backend: LlamaCppBackend) -> None:
@@ -235,10 +245,7 @@ async def test_a_reused_slot_knows_nothing_of_its_past(backend: LlamaCppBackend)
     assert await again.generate([], 30, GREEDY) == expected
 
 
-async def test_cancelling_a_generation_leaves_the_backend_usable(
-    backend: LlamaCppBackend, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    endless(backend, monkeypatch)
+async def test_cancelling_a_generation_leaves_the_backend_usable(backend: LlamaCppBackend) -> None:
     sequence, other = await opened(backend), await opened(backend)
     task = asyncio.create_task(sequence.generate([], 900, Sampling(temperature=2.0, top_k=0, top_p=1.0)))
     waiting = asyncio.create_task(other.generate([], 900, Sampling(temperature=2.0, top_k=0, top_p=1.0)))
@@ -253,9 +260,8 @@ async def test_cancelling_a_generation_leaves_the_backend_usable(
 
 
 async def test_cancelling_a_request_in_the_queue_does_not_stop_the_one_that_runs(
-    backend: LlamaCppBackend, monkeypatch: pytest.MonkeyPatch
+    backend: LlamaCppBackend,
 ) -> None:
-    endless(backend, monkeypatch)
     first, second = await opened(backend), await opened(backend)
     running = asyncio.create_task(first.generate([], 500, GREEDY))
     await asyncio.sleep(0)
@@ -267,10 +273,7 @@ async def test_cancelling_a_request_in_the_queue_does_not_stop_the_one_that_runs
     assert (await running).tokens == 500
 
 
-async def test_closing_ends_what_runs_and_refuses_what_comes(
-    backend: LlamaCppBackend, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    endless(backend, monkeypatch)
+async def test_closing_ends_what_runs_and_refuses_what_comes(backend: LlamaCppBackend) -> None:
     sequence = await opened(backend)
     task = asyncio.create_task(sequence.generate([], 900, Sampling(temperature=2.0, top_k=0, top_p=1.0)))
     await asyncio.sleep(0.01)
@@ -345,3 +348,21 @@ async def test_the_log_odds_of_a_verdict_are_finite(backend: LlamaCppBackend) ->
     sequence = await opened(backend)
     p_yes, p_no = await sequence.probabilities(["{Yes}", "{No}"])
     assert math.isfinite(math.log(p_yes) - math.log(p_no))
+
+
+async def test_cancelling_a_load_leaves_nothing_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    freed = threading.Event()
+    free = _State.free
+
+    def noted(state: _State) -> None:
+        free(state)
+        freed.set()
+
+    monkeypatch.setattr(_State, "free", noted)
+    task = asyncio.create_task(LlamaCppBackend.load(MODEL, capacity=3))
+    while not any(thread.name.startswith("genprm-llama") for thread in threading.enumerate()):
+        await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await asyncio.to_thread(freed.wait, 20)

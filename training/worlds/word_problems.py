@@ -202,7 +202,8 @@ def takes_percent(cast: Cast, have: int, rng: random.Random) -> Calculation | No
         return None
     p = rng.choice(ps)
     sentence = rng.choice(
-        (f"{cast.name} keeps {p}% of the {cast.items} and sells the rest.", f"Only {p}% of them remain after a month.")
+        (f"{cast.name} keeps {p}% of the {cast.items} and sells the rest.",
+         f"Only {p}% of them remain after a month.")
     )  # fmt: skip
     return Calculation(
         sentence, have, "%", p,
