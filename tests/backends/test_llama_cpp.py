@@ -10,6 +10,7 @@ import math
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -351,17 +352,21 @@ async def test_the_log_odds_of_a_verdict_are_finite(backend: LlamaCppBackend) ->
 
 
 async def test_cancelling_a_load_leaves_nothing_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
-    freed = threading.Event()
-    free = _State.free
+    started, freed = threading.Event(), threading.Event()
+    load, free = _State.__init__, _State.free
 
-    def noted(state: _State) -> None:
+    def loading(state: _State, *arguments: Any) -> None:
+        started.set()
+        load(state, *arguments)
+
+    def freeing(state: _State) -> None:
         free(state)
         freed.set()
 
-    monkeypatch.setattr(_State, "free", noted)
+    monkeypatch.setattr(_State, "__init__", loading)
+    monkeypatch.setattr(_State, "free", freeing)
     task = asyncio.create_task(LlamaCppBackend.load(MODEL, capacity=3))
-    while not any(thread.name.startswith("genprm-llama") for thread in threading.enumerate()):
-        await asyncio.sleep(0)
+    assert await asyncio.to_thread(started.wait, 20)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
