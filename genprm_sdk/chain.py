@@ -36,7 +36,7 @@ from .sandbox import Sandbox, Session
 from .types import CodeRun, Solution, Usage, VerificationPath
 from .wording import VERDICT_CANDIDATES
 
-__all__ = ["Method", "Paths"]
+__all__ = ["LEAST_ROOM", "Method", "Paths", "most_room", "waves"]
 
 NO_CODE = "Code format error: No code found."
 
@@ -63,12 +63,21 @@ class Method:
         return replace(self.sampling, seed=int.from_bytes(digest, "big"))
 
 
-def waves(method: Method, samples: int, capacity: int) -> list[range]:
-    """Path numbers that run through the solution together.
+LEAST_ROOM = 2
+"""Sequences without which no path can run: what it starts from, and the turn it writes."""
+
+
+def most_room(samples: int) -> int:
+    """Sequences that so many paths can make use of."""
+    return 2 * samples + 1
+
+
+def waves(method: Method, samples: int, room: int) -> list[range]:
+    """Path numbers that run through the solution together, in ``room`` sequences.
 
     Paths with a history of their own hold one sequence each and need another while they verify.
     """
-    size = samples if method.layout.history == "steps" else max(1, capacity // 2)
+    size = samples if method.layout.history == "steps" else max(1, room // 2)
     return [range(start, min(start + size, samples)) for start in range(0, samples, size)]
 
 
@@ -81,10 +90,17 @@ class Paths:
         method: How it is done.
         solution: What is checked.
         numbers: The paths' numbers.
+        room: Sequences that may be open at once.
     """
 
     def __init__(
-        self, backend: Backend, sandbox: Sandbox, method: Method, solution: Solution, numbers: range
+        self,
+        backend: Backend,
+        sandbox: Sandbox,
+        method: Method,
+        solution: Solution,
+        numbers: range,
+        room: int,
     ) -> None:
         self._backend = backend
         self._sandbox = sandbox
@@ -96,7 +112,7 @@ class Paths:
         self._trunk: OpenSequence | None = None
         self._sessions: dict[int, Session] = {}
         self._shares_trunk = method.layout.history == "steps"
-        concurrent = backend.capacity - 1 if self._shares_trunk else backend.capacity - len(numbers)
+        concurrent = room - 1 if self._shares_trunk else room - len(numbers)
         self._turns = asyncio.Semaphore(max(1, concurrent))
 
     async def __aenter__(self) -> Self:

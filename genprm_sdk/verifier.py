@@ -11,12 +11,13 @@ from types import TracebackType
 from typing import Self
 
 from .backends.base import Backend, Sampling
-from .chain import Method, Paths, waves
+from .chain import LEAST_ROOM, Method, Paths, most_room, waves
 from .errors import ClosedError, GenPRMError, InputError
 from .events import Event, Finished, PathFinished, StepFinished, StepStarted
 from .models import VerifierSettings, find_model
 from .protocol import Layout, TurnSettings
 from .sandbox import Limits, Sandbox
+from .slots import Slots
 from .types import Report, Solution, StepResult, Usage, VerificationPath
 from .voting import combine_paths, first_error, report_verdict
 
@@ -48,7 +49,7 @@ class Verifier:
         limits: What a code block may take.
         threads: CPU threads of llama.cpp; by default the cores this process may use.
         context: Tokens a sequence can hold; by default what the model was trained for, at most 8192.
-        capacity: Sequences open at once.
+        capacity: Sequences open at once, 2 at least; checks that find no room wait for it.
     """
 
     def __init__(
@@ -67,6 +68,8 @@ class Verifier:
         context: int | None = None,
         capacity: int | None = None,
     ) -> None:
+        if capacity is not None and capacity < LEAST_ROOM:
+            raise InputError(f"capacity must be at least {LEAST_ROOM}, not {capacity}")
         self._model = model
         self._given_backend = backend
         self._given_settings = settings
@@ -80,6 +83,7 @@ class Verifier:
         self._sandbox: Sandbox | None = None
         self._settings = settings or VerifierSettings()
         self._layout: Layout | None = None
+        self._slots = Slots(0)
         self._turn = TurnSettings(score_temperature=score_temperature)
 
     @property
@@ -136,6 +140,7 @@ class Verifier:
             direct=not (analysis or code),
         )
         self._sandbox = await self._resources.enter_async_context(Sandbox(self._limits))
+        self._slots = Slots(backend.capacity)
         self._backend = backend
 
     async def __aexit__(
@@ -195,7 +200,7 @@ class Verifier:
         backend, sandbox, layout = self._opened
         method = Method(layout, self._turn, self._sampling, seed)
         events: asyncio.Queue[Event | None] = asyncio.Queue()
-        check = _Check(backend, sandbox, method, solution, samples, events.put_nowait)
+        check = _Check(backend, self._slots, sandbox, method, solution, samples, events.put_nowait)
         task = asyncio.create_task(check.run())
         task.add_done_callback(lambda _: events.put_nowait(None))
         try:
@@ -228,6 +233,7 @@ class _Check:
     def __init__(
         self,
         backend: Backend,
+        slots: Slots,
         sandbox: Sandbox,
         method: Method,
         solution: Solution,
@@ -235,6 +241,7 @@ class _Check:
         emit: Callable[[Event], None],
     ) -> None:
         self._backend = backend
+        self._slots = slots
         self._sandbox = sandbox
         self._method = method
         self._solution = solution
@@ -245,11 +252,12 @@ class _Check:
 
     async def run(self) -> None:
         started = time.monotonic()
-        for numbers in waves(self._method, self._samples, self._backend.capacity):
-            paths = Paths(self._backend, self._sandbox, self._method, self._solution, numbers)
-            async with paths:
-                for step in range(len(self._solution.steps)):
-                    await self._verify(paths, step, first=numbers.start == 0)
+        async with self._slots.reserve(LEAST_ROOM, most_room(self._samples)) as room:
+            for numbers in waves(self._method, self._samples, room):
+                paths = Paths(self._backend, self._sandbox, self._method, self._solution, numbers, room)
+                async with paths:
+                    for step in range(len(self._solution.steps)):
+                        await self._verify(paths, step, first=numbers.start == 0)
         self._emit(Finished(self._report(time.monotonic() - started)))
 
     async def _verify(self, paths: Paths, step: int, first: bool) -> None:

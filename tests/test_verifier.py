@@ -92,6 +92,17 @@ async def test_a_report_survives_json(verifier: Verifier) -> None:
     assert Report.model_validate_json(report.model_dump_json()) == report
 
 
+async def test_more_checks_than_there_is_room_for_wait_their_turn() -> None:
+    async with Verifier("genprm-mini", threads=1, capacity=3) as verifier:
+        alone = await verifier.check(WRONG, problem=PROBLEM, samples=4, seed=5)
+        together = await asyncio.gather(
+            *(verifier.check(WRONG, problem=PROBLEM, samples=4, seed=5) for _ in range(4))
+        )
+    assert {report.steps[2].score for report in together} == {alone.steps[2].score}
+    with pytest.raises(InputError, match="capacity must be at least 2"):
+        Verifier("genprm-mini", capacity=1)
+
+
 async def test_events_come_in_order_and_end_with_the_report(verifier: Verifier) -> None:
     events = [event async for event in verifier.stream(RIGHT, problem=PROBLEM, samples=2)]
     kinds = [type(event) for event in events]

@@ -1,0 +1,58 @@
+"""Hours of use in minutes: checks that finish, fail and are cancelled leave nothing behind."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+from pathlib import Path
+
+import pytest
+
+from genprm_sdk import ContextLengthError, Verifier
+
+pytestmark = [pytest.mark.anyio, pytest.mark.soak]
+PROBLEM = "((3 + 4 * 2) - (5 - -6)) ="
+STEPS = [
+    'This equation can be written as "(A - B)", where A = (3 + 4 * 2) and B = (5 - -6).',
+    "Let's calculate A = (3 + 4 * 2) = (3 + 8) = 11.",
+    "Let's calculate B = (5 - -6) = (5 + 6) = 11.",
+]
+
+
+def open_files() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+def memory_mb() -> float:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+async def test_a_thousand_checks_leave_nothing_behind() -> None:
+    rng = random.Random(0)
+    async with Verifier("genprm-mini") as verifier:
+
+        async def one(number: int) -> None:
+            kind = rng.random()
+            steps = [*STEPS, "9 + " * 9000] if kind < 0.1 else STEPS
+            task = asyncio.create_task(verifier.check(steps, problem=PROBLEM, samples=2, seed=number))
+            if kind > 0.7:
+                await asyncio.sleep(rng.random() * 0.3)
+                task.cancel()
+            try:
+                await task
+            except ContextLengthError:
+                assert kind < 0.1
+            except asyncio.CancelledError:
+                assert kind > 0.7
+
+        for number in range(50):
+            await one(number)
+        files, memory = open_files(), memory_mb()
+        for start in range(50, 1000, 5):
+            await asyncio.gather(*(one(number) for number in range(start, start + 5)))
+        backend, _, _ = verifier._opened
+        assert len(backend._state._free) == backend.capacity  # type: ignore[attr-defined]
+        assert open_files() <= files + 4
+        assert memory_mb() < memory + 60
