@@ -110,7 +110,7 @@ def examine() -> list[Finding]:
         "pip install 'genprm-sdk[llama]' (needs a C++ compiler)",
         True,
     )
-    transformers = "pip install 'genprm-sdk[transformers]'"
+    transformers = "pip install 'genprm-sdk[train]' (for training only)"
     return [
         system(),
         llama,
