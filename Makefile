@@ -8,7 +8,7 @@ ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 STAMPS := $(VENV)/.stamps
-INSTALL := $(BIN)/pip --disable-pip-version-check install --progress-bar off -c constraints.txt
+INSTALL := $(BIN)/pip --disable-pip-version-check install --quiet --progress-bar off -c constraints.txt
 
 # The root must not get on sys.path: `import agents` would load second copies. `pytest` is called as a
 # script for the same reason.

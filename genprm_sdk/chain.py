@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import Callable
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
@@ -190,20 +190,13 @@ class Paths:
                 await self._bases[number].append(layout.after_generated_turn(text))
 
 
-class naming_step:  # noqa: N801 - reads as a statement
+@contextmanager
+def naming_step(step: int) -> Iterator[None]:
     """Say in a ``ContextLengthError`` which step did not fit."""
-
-    def __init__(self, step: int) -> None:
-        self._step = step
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if isinstance(error, ContextLengthError):
-            raise ContextLengthError(f"step {self._step}: {error}") from error
+    try:
+        yield
+    except ContextLengthError as error:
+        raise ContextLengthError(f"step {step}: {error}") from error
 
 
 class _RunningTurn:
