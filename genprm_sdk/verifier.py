@@ -47,7 +47,7 @@ class Verifier:
         sampling: How tokens are drawn; its seed is not used, ``check`` has its own.
         score_temperature: See ``TurnSettings``.
         limits: What a code block may take.
-        threads: CPU threads of llama.cpp; by default the cores this process may use.
+        threads: CPU threads of llama.cpp; see ``LlamaCppBackend.load``.
         context: Tokens a sequence can hold; by default what the model was trained for, at most 8192.
         capacity: Sequences open at once, 2 at least; checks that find no room wait for it.
     """

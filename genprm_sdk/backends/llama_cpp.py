@@ -50,6 +50,7 @@ DEFAULT_CONTEXT = 8192
 DEFAULT_CAPACITY = 16
 CACHE_BYTES = 2 << 30
 BATCH = 512
+ONE_THREAD_BYTES = 64 << 20
 
 
 @functools.cache
@@ -98,7 +99,10 @@ def _read(file: Path) -> tuple[Metadata, ChatFrame]:
     return metadata, ChatFrame.from_template(template, bos, eos)
 
 
-def _usable_cores() -> int:
+def _fitting_threads(file: Path) -> int:
+    """The cores this process may use; one for a small model, where threads would wait for each other."""
+    if file.stat().st_size < ONE_THREAD_BYTES:
+        return 1
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -143,7 +147,7 @@ class LlamaCppBackend:
             name: The name in reports; the file's stem by default.
             context: Tokens a sequence can hold; by default what the model was trained for, at most 8192.
             capacity: Sequences open at once; by default up to 16, as many as fit into 2 GiB of KV cache.
-            threads: CPU threads; by default the cores this process may use.
+            threads: CPU threads; by default the cores this process may use, or one for a small model.
             gpu_layers: Layers on the GPU, where there is one; -1 for all.
 
         Raises:
@@ -164,7 +168,9 @@ class LlamaCppBackend:
         room = CACHE_BYTES // (_cache_bytes_per_token(metadata) * tokens)
         sequences = capacity or max(3, min(DEFAULT_CAPACITY, room))
         thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="genprm-llama")
-        loading = thread.submit(_State, file, tokens, sequences, threads or _usable_cores(), gpu_layers)
+        loading = thread.submit(
+            _State, file, tokens, sequences, threads or _fitting_threads(file), gpu_layers
+        )
         try:
             state = await asyncio.shield(asyncio.wrap_future(loading))
         except BaseException:
