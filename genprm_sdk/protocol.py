@@ -47,7 +47,7 @@ finished turn is re-encoded behind it, as the released inference code does."""
 History = Literal["rationales", "steps"]
 """What a path sees of the past: its own rationales (the paper), or the steps alone."""
 
-Degradation = Literal["rounds", "tokens", "no_code"]
+Degradation = Literal["rounds", "tokens"]
 
 
 @dataclass(frozen=True)

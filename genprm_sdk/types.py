@@ -210,7 +210,7 @@ class VerificationPath(Frozen):
         text: The whole verification turn: analysis, code, outputs, verdict.
         analysis: The text inside ``<analyze>``, without the forced opening.
         code_runs: The code blocks in the order they were written.
-        degraded: Why the code part was given up, or None: ``rounds``, ``tokens``, ``context`` or ``no_code``.
+        degraded: Why the code part was given up, or None: ``rounds``, ``tokens`` or ``context``.
         usage: What the path cost on this step.
     """
 
@@ -220,7 +220,7 @@ class VerificationPath(Frozen):
     text: str
     analysis: str | None = None
     code_runs: tuple[CodeRun, ...] = ()
-    degraded: Literal["rounds", "tokens", "context", "no_code"] | None = None
+    degraded: Literal["rounds", "tokens", "context"] | None = None
     usage: Usage = Usage()
 
     @model_validator(mode="after")

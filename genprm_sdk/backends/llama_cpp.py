@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -386,7 +386,7 @@ class _State:
         start = len(slot.tokens)
         written, ends = bytearray(), []
         drawn = 0
-        finish = "length"
+        finish: Literal["end", "length"] = "length"
         try:
             while drawn < max_tokens and len(slot.tokens) < self.context:
                 self._raise_if_stopped()
@@ -394,7 +394,6 @@ class _State:
                 token = self.library.llama_sampler_sample(sampler, self._ctx, -1)
                 drawn += 1
                 if self.vocabulary.ends_turn(token):
-                    self._step_back(slot)
                     finish = "end"
                     break
                 piece = self.vocabulary.piece(token)
@@ -411,10 +410,8 @@ class _State:
         finally:
             self.library.llama_sampler_free(sampler)
             self.generated_tokens += drawn
-        if len(slot.tokens) == slot.evaluated:
-            self._step_back(slot)
-        text = bytes(written).decode("utf-8", "replace")
-        return Generation(text, drawn, "end" if finish == "end" else "length")
+        self._cut(slot, len(slot.tokens))
+        return Generation(bytes(written).decode("utf-8", "replace"), drawn, finish)
 
     def probabilities(self, slot: _Slot, candidates: Sequence[str]) -> list[float]:
         paths = [self.vocabulary.text_tokens(text) for text in candidates]
@@ -456,9 +453,6 @@ class _State:
         if slot.evaluated > keep:
             self.library.llama_memory_seq_rm(self._memory, slot.index, keep, -1)
             slot.evaluated = keep
-
-    def _step_back(self, slot: _Slot) -> None:
-        self._cut(slot, len(slot.tokens))
 
     def _take_back(self, slot: _Slot, start: int, written: bytearray, ends: list[int], end: int) -> None:
         """Drop what was drawn beyond byte ``end``; the cut token's head is tokenised again."""
