@@ -1,50 +1,77 @@
-"""How well a verifier judges fresh examples of the generated worlds: first mistake, and single steps.
+"""How well a verifier judges fresh examples of the worlds: first mistakes, single steps, kinds of mistake.
 
-The examples come from seeds that training does not use. Intervals are Wilson's, 95%.
+The examples come from seeds that training does not use; ``--held-out`` draws the phrasing style that training
+never drew. Intervals are Wilson's, 95%.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import random
+from collections import Counter
+from pathlib import Path
 
 from scipy.stats import binomtest
 
 from genprm_sdk import Verifier
+from genprm_sdk.errors import ContextLengthError
 from genprm_sdk.training.worlds import WORLDS
 
 
 def share(hits: int, of: int) -> str:
+    if not of:
+        return "-"
     interval = binomtest(hits, of).proportion_ci(method="wilson")
-    return f"{hits}/{of} = {hits / of:.1%} ({interval.low:.1%} to {interval.high:.1%})"
+    return f"{hits / of:.1%} ({interval.low:.1%} to {interval.high:.1%}) of {of}"
 
 
-async def measure(arguments: argparse.Namespace) -> None:
+async def measure(arguments: argparse.Namespace) -> dict[str, dict[str, str]]:
+    table = {}
     async with Verifier(arguments.model, execute=not arguments.no_execute) as verifier:
-        for name, world in WORLDS.items():
-            first = right = steps = 0
+        for name in arguments.domains or WORLDS:
+            world = WORLDS[name]
+            first = beyond = 0
+            hits: Counter[str] = Counter()
+            totals: Counter[str] = Counter()
             for number in range(arguments.examples):
-                example = world.example(random.Random(f"benchmark/{arguments.seed}/{number}"))
+                rng = random.Random(f"benchmark/{arguments.seed}/{name}/{number}")
+                example = world.example(rng, world.held_out_style if arguments.held_out else None)
                 texts = [step.text for step in example.steps]
-                report = await verifier.check(texts, problem=example.problem, samples=arguments.samples)
+                try:
+                    report = await verifier.check(texts, problem=example.problem, samples=arguments.samples)
+                except ContextLengthError:
+                    beyond += 1
+                    continue
                 first += report.first_error == example.first_error
                 for step, result in zip(example.steps, report.steps, strict=True):
-                    right += result.label == ("correct" if step.correct else "incorrect")
-                steps += len(texts)
-            print(f"{name}, {arguments.samples} paths a step")
-            print(f"  first mistake exact: {share(first, arguments.examples)}")
-            print(f"  steps judged right:  {share(right, steps)}")
+                    for kind in ("all steps", step.mistake or ("right" if step.correct else "unplanted")):
+                        hits[kind] += result.label == ("correct" if step.correct else "incorrect")
+                        totals[kind] += 1
+            row = {"first mistake": share(first, arguments.examples)}
+            row |= {kind: share(hits[kind], totals[kind]) for kind in sorted(totals)}
+            if beyond:
+                row["longer than the context"] = str(beyond)
+            table[name] = row
+            print(name, *(f"  {kind}: {value}" for kind, value in row.items()), sep="\n", flush=True)
+    return table
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="genprm-mini")
-    parser.add_argument("--examples", type=int, default=100)
+    parser.add_argument("--examples", type=int, default=100, help="of each domain")
+    parser.add_argument("--domains", nargs="*", choices=sorted(WORLDS))
     parser.add_argument("--samples", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--held-out", action="store_true", help="draw the style that training never drew")
     parser.add_argument("--no-execute", action="store_true")
-    asyncio.run(measure(parser.parse_args()))
+    parser.add_argument("--out", type=Path, help="also write the table as JSON")
+    arguments = parser.parse_args()
+    table = asyncio.run(measure(arguments))
+    if arguments.out:
+        arguments.out.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ __all__ = [
     "DIRECT_SYSTEM",
     "OUTPUT_CLOSE",
     "REVIEW_SYSTEM",
+    "SOLVING_REQUEST",
     "STEP_SEPARATOR",
     "VERDICT_CANDIDATES",
     "VERDICT_MARK",
@@ -21,6 +22,7 @@ __all__ = [
     "VERIFY_OPENING",
     "analysis_opening",
     "code_output",
+    "critique",
     "verdict",
 ]
 
@@ -43,6 +45,9 @@ VERDICT_OPENING = "<output>\n**Judgement**: $\\boxed"
 VERDICT_CANDIDATES = ("{Yes}", "{No}")
 OUTPUT_CLOSE = "</output>\n"
 
+SOLVING_REQUEST = "\n\nPlease reason step by step, and put your final answer within \\boxed{}."
+"""What follows a problem that a policy is asked to solve."""
+
 STEP_SEPARATOR = "\n\n"
 """Between the steps of one user turn, where earlier rationales are not shown."""
 
@@ -60,3 +65,16 @@ def code_output(feedback: str) -> str:
 def verdict(correct: bool) -> str:
     """What follows ``VERDICT_OPENING`` in a finished turn."""
     return f"{VERDICT_CANDIDATES[0 if correct else 1]}$\n{OUTPUT_CLOSE}"
+
+
+def critique(step: str, reason: str) -> str:
+    """The user turn that asks a policy to repair its solution.
+
+    Args:
+        step: The text of the step that is challenged.
+        reason: What is said against it.
+    """
+    return (
+        "There might be some problem in this paragraph of your reasoning, please rethink and refine your "
+        f"answer:\n>{step}\n\n{reason}"
+    )

@@ -1,25 +1,26 @@
-"""From an example of a world to a row of tokens: protocol text and loss mask.
+"""From an example of a world to a tree of tokens: protocol text and loss weights.
 
-The bundled verifier sees the problem and the steps so far but no earlier rationale: a row is a trunk
-(problem and steps) and one step's rationale behind it. Text is tokenised in the same runs in which the
+The bundled verifier sees the problem and the steps so far but no earlier rationale: problem and steps are the
+trunk of a tree, and each step's verification is a branch. Text is tokenised in the same runs in which the
 protocol appends it at inference. Forced text and code output are no targets.
 """
 
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
+import re
+from dataclasses import dataclass
 
-import torch
 from tokenizers import Tokenizer
 
 from genprm_sdk import wording
 from genprm_sdk.prompt import ChatFrame, Segment, content, control, tokenizer_runs
 
+from .packing import Branch, Row, Tree
 from .tokenizer import CHAT_TEMPLATE, SPECIAL_TOKENS
 from .worlds import Example, WorldStep
 
-__all__ = ["Batch", "Mix", "Row", "choose_step", "collate", "encode_step", "example_texts"]
+__all__ = ["Mix", "choose_steps", "encode_segments", "encode_verifications", "example_texts"]
 
 TRUNK_WEIGHT = 0.1
 """Loss weight of problem and steps: reading them teaches copying, but writing them is not the task."""
@@ -38,29 +39,17 @@ class Mix:
         unexecuted: The code is written but its output is not shown.
         analysis_only: Analysis, then the verdict.
         code_only: Executed code without analysis.
+        rewritten: Code that fails is followed by its error and by code that does not.
     """
 
     unexecuted: float = 0.05
     analysis_only: float = 0.05
     code_only: float = 0.05
+    rewritten: float = 0.02
 
 
-@dataclass
-class Row:
-    """One tokenised verification; ``weights`` holds the loss weight of each token as a *target*."""
-
-    ids: list[int] = field(default_factory=list)
-    weights: list[float] = field(default_factory=list)
-
-    def add(self, ids: list[int], weight: float) -> None:
-        self.ids += ids
-        self.weights += [weight] * len(ids)
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-
-def _encode(tokenizer: Tokenizer, segments: list[Segment]) -> list[int]:
+def encode_segments(tokenizer: Tokenizer, segments: list[Segment]) -> list[int]:
+    """Token ids of segments that are appended together, cut as a backend cuts them."""
     ids: list[int] = []
     for kind, text in tokenizer_runs(segments, SPECIAL_TOKENS):
         if kind == "special":
@@ -88,87 +77,113 @@ def _trunk_parts(problem: str | None, steps: list[str]) -> list[list[Segment]]:
     return [opening, *([content(wording.STEP_SEPARATOR + step)] for step in steps[1:])]
 
 
-def _branch_parts(step: WorldStep, index: int, mix: Mix, rng: random.Random) -> list[Part]:
+def _broken(code: str, setup: str, rng: random.Random) -> tuple[str, str] | None:
+    """Code that fails and the error that the sandbox answers with, or None where the attempt runs."""
+    used = [name for name in re.findall(r"^(?:def )?(\w+)(?= = |\()", setup, re.MULTILINE) if name in code]
+    if used and rng.random() < 0.5:
+        return code.removeprefix(setup), f"Code execute Error: NameError: name '{used[0]}' is not defined"
+    marks = [at for at, character in enumerate(code) if character in "()[]{}\"'"]
+    at = rng.choice(marks)
+    failing = code[:at] + code[at + 1 :]
+    try:
+        compile(failing, "<string>", "exec")
+    except SyntaxError as error:
+        return failing, f"Code execute Error: SyntaxError: {error}"
+    return None
+
+
+def _branch_parts(step: WorldStep, index: int, setup: str, mix: Mix, rng: random.Random) -> list[Part]:
     rationale = step.rationale
-    way = rng.random()
-    code_only = way < mix.code_only
-    analysis_only = not code_only and way < mix.code_only + mix.analysis_only
-    unexecuted = (
-        not code_only and not analysis_only and way < mix.code_only + mix.analysis_only + mix.unexecuted
-    )
+    code = rationale.code if index else setup + rationale.code
+    shares = (mix.code_only, mix.analysis_only, mix.unexecuted, mix.rewritten)
+    way = rng.choices(
+        ("code_only", "analysis_only", "unexecuted", "rewritten", ""), (*shares, 1 - sum(shares))
+    )[0]
     forced: list[Segment] = [control(FRAME.generation)]
     parts: list[Part] = []
-    if not code_only:
+    if way != "code_only":
         parts.append(([*forced, content(wording.analysis_opening(index))], False))
         parts.append(([content(f"{rationale.analysis}\n{wording.ANALYSIS_CLOSE}")], True))
         forced = []
     judgement = wording.verdict(step.correct)
-    if analysis_only:
+    if way == "analysis_only":
         parts.append(([content(wording.VERDICT_OPENING)], False))
         parts.append(([content(judgement)], True))
         return parts
     parts.append(([*forced, content(wording.VERIFY_OPENING)], False))
     closing = f"{wording.VERIFY_CLOSE}{wording.VERDICT_OPENING}{judgement}"
-    if unexecuted:
-        parts.append(([content(rationale.code + wording.CODE_FENCE_CLOSE + closing)], True))
+    if way == "unexecuted":
+        parts.append(([content(code + wording.CODE_FENCE_CLOSE + closing)], True))
         return parts
-    parts.append(([content(rationale.code + wording.CODE_FENCE_CLOSE)], True))
+    if way == "rewritten" and (failed := _broken(code, setup, rng)) is not None:
+        failing, error = failed
+        code = code if code.startswith(setup) else setup + code
+        parts.append(([content(failing + wording.CODE_FENCE_CLOSE)], False))
+        parts.append(([content(wording.code_output(error))], False))
+        parts.append(([content(f"The code fails.\n{wording.CODE_FENCE_OPEN}")], True))
+    parts.append(([content(code + wording.CODE_FENCE_CLOSE)], True))
     parts.append(([content(wording.code_output(rationale.output))], False))
     parts.append(([content(f"{rationale.conclusion}\n{closing}")], True))
     return parts
 
 
-def encode_step(example: Example, index: int, tokenizer: Tokenizer, mix: Mix, rng: random.Random) -> Row:
-    """Tokenise the verification of one step, behind the problem and the steps up to it."""
-    row = Row()
-    without_problem = example.domain == "arithmetic" and index > 0 and rng.random() < WITHOUT_PROBLEM
+def encode_verifications(
+    example: Example,
+    indices: list[int],
+    tokenizer: Tokenizer,
+    mix: Mix,
+    rng: random.Random,
+    longest: int | None = None,
+) -> Tree | None:
+    """Tokenise the verification of some steps, each behind the problem and the steps up to it.
+
+    Args:
+        example: The solution.
+        indices: Which steps, from 0.
+        tokenizer: The vocabulary.
+        mix: How steps are verified.
+        rng: The source of chance.
+        longest: Verifications that end behind this many tokens are left out.
+
+    Returns:
+        The tree, its trunk no longer than its last branch needs, or None if nothing is left in.
+    """
+    without_problem = example.domain == "arithmetic" and min(indices) > 0 and rng.random() < WITHOUT_PROBLEM
     problem = None if without_problem else example.problem
-    for part in _trunk_parts(problem, [step.text for step in example.steps[: index + 1]]):
-        row.add(_encode(tokenizer, part), TRUNK_WEIGHT)
-    for segments, written in _branch_parts(example.steps[index], index, mix, rng):
-        row.add(_encode(tokenizer, segments), 1.0 if written else 0.0)
-    return row
+    trunk = Row()
+    ends: list[int] = []
+    for part in _trunk_parts(problem, [step.text for step in example.steps[: max(indices) + 1]]):
+        trunk.add(encode_segments(tokenizer, part), TRUNK_WEIGHT)
+        ends.append(len(trunk))
+    branches = []
+    for index in sorted(indices):
+        row = Row()
+        for segments, written in _branch_parts(example.steps[index], index, example.setup, mix, rng):
+            row.add(encode_segments(tokenizer, segments), 1.0 if written else 0.0)
+        if longest is None or ends[index] + len(row) <= longest:
+            branches.append(Branch(ends[index], row))
+    if not branches:
+        return None
+    size = branches[-1].at
+    return Tree(Row(trunk.ids[:size], trunk.weights[:size]), branches)
 
 
-def choose_step(example: Example, rng: random.Random) -> int:
-    """A step to train on: half the time a wrong one, where there is one."""
-    wrong = [index for index, step in enumerate(example.steps) if not step.correct]
-    if wrong and rng.random() < 0.5:
-        return rng.choice(wrong)
-    return rng.randrange(len(example.steps))
+FIRST_STEP = 0.5
+"""How often the first step is chosen where it carries the set-up, which spoils all others if it is wrong."""
+
+
+def choose_steps(example: Example, rng: random.Random, at_most: int) -> list[int]:
+    """Steps to train on: often the first if it carries the set-up, wrong ones, then any."""
+    rest = list(range(len(example.steps)))
+    rng.shuffle(rest)
+    first = [0] if example.setup and rng.random() < FIRST_STEP else []
+    wrong = [index for index in rest if not example.steps[index].correct][: max(1, at_most // 2)]
+    return sorted(list(dict.fromkeys([*first, *wrong, *rest]))[:at_most])
 
 
 def example_texts(example: Example, rng: random.Random) -> list[str]:
     """The runs of text of an example, for learning a vocabulary."""
     parts = _trunk_parts(example.problem, [step.text for step in example.steps])
     for index, step in enumerate(example.steps):
-        parts += [segments for segments, _ in _branch_parts(step, index, Mix(), rng)]
+        parts += [segments for segments, _ in _branch_parts(step, index, example.setup, Mix(), rng)]
     return [text for part in parts for kind, text in tokenizer_runs(part, SPECIAL_TOKENS) if kind == "text"]
-
-
-@dataclass
-class Batch:
-    """Rows padded at the end to one length.
-
-    Attributes:
-        ids: Token ids, (rows, length).
-        targets: The token that follows, (rows, length).
-        weights: Loss weight of each target, (rows, length); 0 where there is none.
-    """
-
-    ids: torch.Tensor
-    targets: torch.Tensor
-    weights: torch.Tensor
-
-
-def collate(rows: list[Row]) -> Batch:
-    """Pad rows behind their end: under causal attention no token of a row sees the padding."""
-    shape = (len(rows), max(len(row) for row in rows))
-    ids, targets = torch.zeros(shape, dtype=torch.long), torch.zeros(shape, dtype=torch.long)
-    weights = torch.zeros(shape)
-    for at, row in enumerate(rows):
-        size = len(row)
-        ids[at, :size] = torch.tensor(row.ids)
-        targets[at, : size - 1] = ids[at, 1:size]
-        weights[at, : size - 1] = torch.tensor(row.weights[1:])
-    return Batch(ids, targets, weights)

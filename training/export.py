@@ -1,4 +1,4 @@
-"""Write a trained verifier as GGUF: Qwen2 weights, its tokenizer, its chat template and its own settings.
+"""Write a trained model as GGUF: Qwen2 weights, its tokenizer, its chat template and its own settings.
 
 Loading is strict in llama.cpp where a field is missing and silent where it is wrong, so every field that the
 Qwen2 graph reads is written. Settings of the method travel under ``genprm.*`` and are read back by
@@ -20,7 +20,7 @@ from tokenizers import Tokenizer
 from .sft import Shape
 from .tokenizer import CHAT_TEMPLATE, SPECIAL_TOKENS
 
-__all__ = ["VerifierCard", "export_verifier"]
+__all__ = ["PolicyCard", "VerifierCard", "export_model"]
 
 FILE_TYPES = {
     gguf.GGMLQuantizationType.F32: gguf.LlamaFileType.ALL_F32,
@@ -69,6 +69,19 @@ class VerifierCard:
     protocol: str = "genprm-1"
 
 
+@dataclass(frozen=True)
+class PolicyCard:
+    """What the file of a solver says.
+
+    Attributes:
+        name: The model's name.
+        domains: The worlds it was trained on.
+    """
+
+    name: str
+    domains: tuple[str, ...]
+
+
 def _gguf_name(name: str) -> str | None:
     if name == "model.embed_tokens.weight":
         return "token_embd.weight"
@@ -91,11 +104,21 @@ def _vocabulary(tokenizer: Tokenizer) -> tuple[list[str], list[int], list[str]]:
     return tokens, types, merges
 
 
-def export_verifier(
+def _add_method(writer: gguf.GGUFWriter, card: VerifierCard) -> None:
+    writer.add_string("genprm.role", "verifier")
+    writer.add_string("genprm.protocol", card.protocol)
+    writer.add_string("genprm.prompt_style", card.prompt_style)
+    writer.add_string("genprm.history", card.history)
+    writer.add_uint32("genprm.analysis_tokens", card.analysis_tokens)
+    writer.add_uint32("genprm.turn_tokens", card.turn_tokens)
+    writer.add_uint32("genprm.rounds", card.rounds)
+
+
+def export_model(
     weights: Mapping[str, torch.Tensor],
     shape: Shape,
     tokenizer: Tokenizer,
-    card: VerifierCard,
+    card: VerifierCard | PolicyCard,
     path: Path,
     quantization: gguf.GGMLQuantizationType = gguf.GGMLQuantizationType.Q8_0,
 ) -> None:
@@ -105,7 +128,7 @@ def export_verifier(
         weights: Weights by ``transformers``' Qwen2 names; the embedding is tied.
         shape: The model's sizes.
         tokenizer: The vocabulary, special tokens first.
-        card: The method's settings.
+        card: What the file says about its use.
         path: The file to write; replaced whole or not at all.
         quantization: Type of the matrices: F32, F16 or Q8_0.
     """
@@ -132,13 +155,10 @@ def export_verifier(
     writer.add_eot_token_id(tokens.index(SPECIAL_TOKENS[2]))
     writer.add_add_bos_token(False)
     writer.add_chat_template(CHAT_TEMPLATE)
-    writer.add_string("genprm.role", "verifier")
-    writer.add_string("genprm.protocol", card.protocol)
-    writer.add_string("genprm.prompt_style", card.prompt_style)
-    writer.add_string("genprm.history", card.history)
-    writer.add_uint32("genprm.analysis_tokens", card.analysis_tokens)
-    writer.add_uint32("genprm.turn_tokens", card.turn_tokens)
-    writer.add_uint32("genprm.rounds", card.rounds)
+    if isinstance(card, VerifierCard):
+        _add_method(writer, card)
+    else:
+        writer.add_string("genprm.role", "policy")
     writer.add_array("genprm.domains", list(card.domains))
     for name, weight in weights.items():
         target = _gguf_name(name)

@@ -1,18 +1,16 @@
-"""Supervised training of a small decoder on tokenised rows, resumable at any step.
+"""Supervised training of a small decoder on trees of tokens, resumable at any step, on a CPU or a CUDA GPU.
 
 Every batch is a function of the seed and the step's number, so a run that was killed goes on from its last
-checkpoint as if nothing had happened. Knows models, optimisers and checkpoints; what the rows say is the
-business of ``training.dataset``.
+checkpoint as if nothing had happened. Knows models and optimisers; what the trees say is the business of
+``training.dataset`` and ``training.solving``.
 """
 
 from __future__ import annotations
 
 import math
-import os
-import pickle
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,14 +19,25 @@ from typing import Any
 import torch
 from torch import nn
 
-from .dataset import Batch, Row, collate
+from .checkpoint import Checkpoint, CheckpointError, check_identity, load_checkpoint, save_checkpoint
+from .packing import ATTENTION, Batch, Tree, pack, tree_attention
 
-__all__ = ["Progress", "Shape", "TrainSettings", "build_model", "load_weights", "train"]
+__all__ = [
+    "Progress",
+    "Shape",
+    "TrainSettings",
+    "TreeSource",
+    "build_model",
+    "identity_of",
+    "load_weights",
+    "train",
+]
 
-RowSource = Callable[[random.Random], Row]
+TreeSource = Callable[[random.Random, int, int], Tree | None]
+"""Draws a tree, given a generator, the step and the longest length of a sequence; None where it is longer."""
 
-POOL = 4
-"""Steps that share a pool of rows, which is sorted by length so that little is padding."""
+PATIENCE = 10_000
+"""Draws without a tree that is short enough before the source is blamed."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +60,7 @@ class TrainSettings:
     Attributes:
         steps: Optimiser steps of the whole run.
         tokens: Tokens of a batch, on average.
-        longest_row: Longer rows are left out.
+        longest: Longer sequences (trunk and branch) are left out.
         first_longest: The same at the first step.
         lengthening: Steps over which the one grows into the other.
         seed: Determines every batch and the initial weights.
@@ -60,11 +69,12 @@ class TrainSettings:
         warmup: Steps of linear warm-up.
         decay_from: Step from which the rates fall, as 1 - sqrt of the way to the end (arXiv 2405.18392).
         checkpoint_every: Steps between checkpoints.
+        probe_every: Steps between measurements on fresh problems.
     """
 
     steps: int
     tokens: int = 4096
-    longest_row: int = 1536
+    longest: int = 1536
     first_longest: int = 1536
     lengthening: int = 0
     seed: int = 0
@@ -73,28 +83,56 @@ class TrainSettings:
     warmup: int = 100
     decay_from: int = 0
     checkpoint_every: int = 200
+    probe_every: int = 1000
 
     def __post_init__(self) -> None:
-        for name in ("steps", "tokens", "longest_row", "first_longest", "warmup", "checkpoint_every"):
+        least_one = (
+            "steps",
+            "tokens",
+            "longest",
+            "first_longest",
+            "warmup",
+            "checkpoint_every",
+            "probe_every",
+        )
+        for name in least_one:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
 
 
 @dataclass(frozen=True)
 class Progress:
-    """What a run reports as it goes: loss in nats a written token, speed in padded tokens a second."""
+    """What a run reports as it goes.
+
+    Attributes:
+        step: Steps done.
+        steps: Steps of the whole run.
+        loss: Moving average in nats a written token.
+        tokens_per_second: Speed since this process began.
+        seconds_left: Until the end of the run, at that speed.
+        exact: From time to time, by the name of a probe: the share of its fresh texts that greedy decoding
+            would write token by token.
+    """
 
     step: int
     steps: int
     loss: float
     tokens_per_second: float
     seconds_left: float
+    exact: Mapping[str, float] | None = None
 
 
-def build_model(shape: Shape, seed: int) -> nn.Module:
-    """A freshly initialised ``transformers`` Qwen2 model of the given shape."""
-    from transformers import Qwen2Config, Qwen2ForCausalLM
+def build_model(shape: Shape, seed: int, attention: str = ATTENTION) -> Any:
+    """A freshly initialised ``transformers`` Qwen2 model of the given shape.
 
+    Args:
+        shape: Its sizes.
+        seed: Determines the weights.
+        attention: That of packed trees, for training, or one of ``transformers``' own, for generating.
+    """
+    from transformers import AttentionInterface, Qwen2Config, Qwen2ForCausalLM
+
+    AttentionInterface.register(ATTENTION, tree_attention)
     torch.manual_seed(seed)
     config = Qwen2Config(
         vocab_size=shape.vocabulary,
@@ -105,7 +143,7 @@ def build_model(shape: Shape, seed: int) -> nn.Module:
         num_key_value_heads=shape.key_value_heads,
         max_position_embeddings=shape.context,
         tie_word_embeddings=True,
-        attn_implementation="sdpa",  # type: ignore[call-arg]
+        attn_implementation=attention,  # type: ignore[call-arg]
         rms_norm_eps=1e-6,
         bos_token_id=None,
         eos_token_id=0,
@@ -115,71 +153,73 @@ def build_model(shape: Shape, seed: int) -> nn.Module:
 
 
 def longest_at(settings: TrainSettings, step: int) -> int:
-    """Length of the longest row that a step may draw: short rows first teach copying soonest."""
+    """Length of the longest sequence that a step may draw: short ones first teach copying soonest."""
     way = min(1.0, step / max(1, settings.lengthening))
-    return round(settings.first_longest + way * (settings.longest_row - settings.first_longest))
+    return round(settings.first_longest + way * (settings.longest - settings.first_longest))
 
 
-def draw_rows(source: RowSource, settings: TrainSettings, pool: int) -> list[list[Row]]:
-    """The rows of ``POOL`` consecutive steps: each row that is drawn is used once, beside rows of its length.
+def draw_batch(source: TreeSource, settings: TrainSettings, step: int, groups: int = 1) -> Batch:
+    """The batch of one step, a function of the seed and the step alone.
 
     Raises:
-        ValueError: The source gives nothing but rows that are too long.
+        ValueError: The source gives nothing that is short enough.
     """
-    rng = random.Random(f"{settings.seed}/{pool}")
-    longest = longest_at(settings, pool * POOL)
-    rows: list[Row] = []
+    rng = random.Random(f"{settings.seed}/{step}")
+    longest = longest_at(settings, step)
+    trees: list[Tree] = []
     tokens = refused = 0
-    while tokens < POOL * settings.tokens or len(rows) < POOL:
-        row = source(rng)
-        if len(row) <= longest:
-            rows.append(row)
-            tokens += len(row)
-            refused = 0
-        else:
+    while tokens < settings.tokens:
+        tree = source(rng, step, longest)
+        if tree is None:
             refused += 1
-            if refused > 10_000:
-                raise ValueError(f"the source gives no row of at most {longest} tokens")
-    rows.sort(key=len)
-    groups: list[list[Row]] = [[] for _ in range(POOL)]
-    before = 0
-    for row in rows:
-        groups[min(POOL - 1, before * POOL // tokens)].append(row)
-        before += len(row)
-    if not all(groups):
-        groups = [rows[at::POOL] for at in range(POOL)]
-    rng.shuffle(groups)
-    return groups
+            if refused > PATIENCE:
+                raise ValueError(f"the source gives no sequence of at most {longest} tokens")
+            continue
+        trees.append(tree)
+        tokens += len(tree)
+    return pack(trees, groups)
 
 
-class Batches:
-    """Batches by step; a pool is drawn once for the steps that share it."""
-
-    def __init__(self, source: RowSource, settings: TrainSettings) -> None:
-        self._source = source
-        self._settings = settings
-        self._pool = -1
-        self._groups: list[list[Row]] = []
-
-    def at(self, step: int) -> Batch:
-        """The batch of one step, a function of the seed and the step alone."""
-        if step // POOL != self._pool:
-            self._pool = step // POOL
-            self._groups = draw_rows(self._source, self._settings, self._pool)
-        return collate(self._groups[step % POOL])
-
-
-def _loss(model: nn.Module, batch: Batch, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """The weighted loss to minimise, and the mean loss of the written tokens for the report."""
-    hidden = model.model(  # type: ignore[operator]
-        input_ids=batch.ids.to(device)
+def _hidden(model: nn.Module, batch: Batch) -> torch.Tensor:
+    result: torch.Tensor = model.model(  # type: ignore[operator]
+        input_ids=batch.ids, position_ids=batch.positions, spans=batch.spans
     ).last_hidden_state
-    weights = batch.weights.to(device)
-    kept = weights > 0
-    logits = model.lm_head(hidden[kept]).float()  # type: ignore[operator]
-    losses = nn.functional.cross_entropy(logits, batch.targets.to(device)[kept], reduction="none")
-    chosen = weights[kept]
+    return result
+
+
+def _loss(model: nn.Module, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+    """The weighted loss to minimise, and the mean loss of the written tokens for the report."""
+    kept = batch.weights > 0
+    logits = model.lm_head(_hidden(model, batch)[kept]).float()  # type: ignore[operator]
+    losses = nn.functional.cross_entropy(logits, batch.targets[kept], reduction="none")
+    chosen = batch.weights[kept]
     return (losses * chosen).sum() / chosen.sum(), losses.detach()[chosen == 1.0].mean()
+
+
+@torch.no_grad()
+def exact_shares(
+    model: nn.Module, probes: Mapping[str, list[Tree]], device: torch.device, groups: int
+) -> dict[str, float]:
+    """By probe, the share of written texts whose every token is the likeliest one.
+
+    A text is a branch, or the trunk of a tree without branches. Forced text stands as it is, so this is the
+    share that greedy decoding writes exactly.
+    """
+    shares = {}
+    for name, trees in probes.items():
+        right = total = 0
+        for tree in trees:
+            batch = pack([tree], groups).to(device)
+            with torch.autocast(device.type, dtype=torch.bfloat16):
+                hidden = _hidden(model, batch)
+                guesses = model.lm_head(hidden).argmax(-1)  # type: ignore[operator]
+            missed = (guesses != batch.targets) & (batch.weights == 1.0)
+            sizes = [len(tree.trunk), *(len(branch.row) for branch in tree.branches)]
+            texts = missed[0].split(sizes)[1:] if tree.branches else (missed[0],)
+            right += sum(not bool(text.any()) for text in texts)
+            total += len(texts)
+        shares[name] = right / total
+    return shares
 
 
 def _optimisers(model: nn.Module, settings: TrainSettings) -> list[torch.optim.Optimizer]:
@@ -200,80 +240,104 @@ def _rate(settings: TrainSettings, step: int) -> float:
     return min(1.0, (step + 1) / settings.warmup) * max(0.01, 1.0 - math.sqrt(way))
 
 
-def _save(path: Path, state: dict[str, Any]) -> None:
-    part = path.with_suffix(".part")
-    torch.save(state, part)
-    os.replace(part, path)
+def _tensors(model: nn.Module, optimisers: list[torch.optim.Optimizer]) -> dict[str, torch.Tensor]:
+    tensors = {f"model/{name}": tensor for name, tensor in model.state_dict().items() if name != TIED}
+    for number, optimiser in enumerate(optimisers):
+        for index, state in optimiser.state_dict()["state"].items():
+            tensors |= {f"optimiser/{number}/{index}/{name}": tensor for name, tensor in state.items()}
+    return tensors
 
 
-def _load(path: Path, device: torch.device | str) -> dict[str, Any]:
+def _restore(model: nn.Module, optimisers: list[torch.optim.Optimizer], checkpoint: Checkpoint) -> None:
+    states: list[dict[int, dict[str, torch.Tensor]]] = [{} for _ in optimisers]
+    weights = {}
     try:
-        state = torch.load(path, map_location=device, weights_only=True)
-    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise ValueError(f"{path} is damaged or no checkpoint: remove it to start anew") from error
-    if not isinstance(state, dict) or not {"identity", "step", "model", "optimisers"} <= state.keys():
-        raise ValueError(f"{path} is no checkpoint of this training: remove it to start anew")
-    return state
+        for name, tensor in checkpoint.tensors.items():
+            kind, _, rest = name.partition("/")
+            if kind == "model":
+                weights[rest] = tensor
+            else:
+                number, index, field = rest.split("/")
+                states[int(number)].setdefault(int(index), {})[field] = tensor
+        missing = model.load_state_dict(weights, strict=False)
+        if missing.unexpected_keys or set(missing.missing_keys) - {TIED}:
+            raise ValueError("other weights")
+        for optimiser, state in zip(optimisers, states, strict=True):
+            optimiser.load_state_dict({**optimiser.state_dict(), "state": state})
+    except (RuntimeError, ValueError, IndexError) as error:
+        raise CheckpointError("the checkpoint holds another model: remove it to start anew") from error
+
+
+TIED = "lm_head.weight"
+"""Shares its memory with the embedding, and is not stored."""
+
+
+def identity_of(
+    shape: Shape, settings: TrainSettings, rest: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """What a checkpoint must agree in to be gone on with."""
+    return {"shape": asdict(shape), "settings": asdict(settings), **(rest or {})}
 
 
 def train(
     shape: Shape,
-    source: RowSource,
+    source: TreeSource,
     settings: TrainSettings,
-    checkpoint: Path,
+    folder: Path,
+    *,
+    identity: Mapping[str, Any] | None = None,
+    probes: Mapping[str, list[Tree]] | None = None,
+    device: str | None = None,
     threads: int | None = None,
     until: int | None = None,
+    minutes: float | None = None,
 ) -> Iterator[Progress]:
-    """Train from the checkpoint if there is one, else from scratch, and yield progress.
+    """Train from the newest checkpoint if there is one, else from scratch, and yield progress.
 
     Args:
         shape: The model's sizes.
-        source: Draws one row; must depend on nothing but the generator it is given.
+        source: Draws one tree; must depend on nothing but what it is given.
         settings: How long and how fast.
-        checkpoint: File to resume from and to write; complete or absent, never torn.
+        folder: Where checkpoints lie.
+        identity: What else decides the result; a checkpoint of another identity is refused.
+        probes: Trees of fresh problems by name, measured from time to time.
+        device: ``cpu``, ``cuda``, …; None takes a GPU where there is one.
         threads: CPU threads for torch; None leaves torch's own choice.
-        until: Stop (with a checkpoint) after this step, for tests and for splitting a run.
+        until: Stop (with a checkpoint) after this step.
+        minutes: Stop (with a checkpoint) after this time, for machines that are lent by the minute.
 
     Raises:
-        ValueError: The checkpoint is damaged, or belongs to a run with other settings.
+        CheckpointError: The checkpoint is damaged, belongs to another run, or cannot be written.
     """
     if threads is not None:
         torch.set_num_threads(threads)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model = build_model(shape, settings.seed).to(device).train()
+    place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    model = build_model(shape, settings.seed).to(place).train()
     optimisers = _optimisers(model, settings)
-    identity = {"shape": asdict(shape), "settings": asdict(settings)}
-    first = 0
-    if checkpoint.exists():
-        state = _load(checkpoint, device)
-        if state["identity"] != identity:
-            raise ValueError(f"{checkpoint} belongs to a run with other settings: remove it to start anew")
-        model.load_state_dict(state["model"])
-        for optimiser, saved in zip(optimisers, state["optimisers"], strict=True):
-            optimiser.load_state_dict(saved)
-        first = state["step"]
+    whole = identity_of(shape, settings, identity)
+    check_identity(folder, whole)
+    groups = shape.heads // shape.key_value_heads
+    first, recent = 0, math.nan
+    found = load_checkpoint(folder)
+    if found is not None:
+        _restore(model, optimisers, found)
+        first, recent = found.step, float(found.notes["loss"])
     last = settings.steps if until is None else min(settings.steps, until)
 
     def checkpoint_now(step: int) -> None:
-        _save(
-            checkpoint,
-            {
-                "identity": identity,
-                "step": step,
-                "model": model.state_dict(),
-                "optimisers": [optimiser.state_dict() for optimiser in optimisers],
-            },
-        )
+        notes = {"loss": recent}
+        save_checkpoint(folder, Checkpoint(step, whole, _tensors(model, optimisers), notes))
 
-    started, tokens, recent = time.monotonic(), 0, math.nan
+    started, tokens = time.monotonic(), 0
     with ThreadPoolExecutor(max_workers=1) as ahead:
-        batches = Batches(source, settings)
-        waiting: Future[Batch] = ahead.submit(batches.at, first)
+        waiting: Future[Batch] = ahead.submit(draw_batch, source, settings, first, groups)
         for step in range(first, last):
-            batch = waiting.result()
-            waiting = ahead.submit(batches.at, step + 1)
-            with torch.autocast(device.type, dtype=torch.bfloat16):
-                loss, written = _loss(model, batch, device)
+            batch = waiting.result().to(place)
+            done = step + 1
+            if done < last:
+                waiting = ahead.submit(draw_batch, source, settings, done, groups)
+            with torch.autocast(place.type, dtype=torch.bfloat16):
+                loss, written = _loss(model, batch)
             loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             rate = _rate(settings, step)
@@ -285,22 +349,34 @@ def train(
             tokens += batch.ids.numel()
             value = written.item()
             recent = value if math.isnan(recent) else 0.95 * recent + 0.05 * value
-            done = step + 1
-            if done % settings.checkpoint_every == 0 or done == last:
+            elapsed = time.monotonic() - started
+            over = minutes is not None and elapsed > 60 * minutes
+            ending = over or done == last
+            if done % settings.checkpoint_every == 0 or ending:
                 checkpoint_now(done)
-            if done % 20 == 0 or done == last:
-                elapsed = time.monotonic() - started
+            exact = None
+            if probes and (done % settings.probe_every == 0 or done == settings.steps):
+                exact = exact_shares(model, probes, place, groups)
+            if done % 20 == 0 or ending or exact:
                 left = elapsed / (done - first) * (settings.steps - done)
-                yield Progress(done, settings.steps, recent, tokens / elapsed, left)
+                yield Progress(done, settings.steps, recent, tokens / elapsed, left, exact)
+            if ending:
+                break
 
 
-def load_weights(shape: Shape, checkpoint: Path) -> dict[str, torch.Tensor]:
-    """The float32 weights of a checkpoint, by ``transformers``' names.
+def load_weights(shape: Shape, folder: Path) -> dict[str, torch.Tensor]:
+    """The float32 weights of the newest checkpoint, by ``transformers``' names.
 
     Raises:
-        ValueError: The checkpoint is damaged, or holds a model of another shape.
+        CheckpointError: There is none, it is damaged, or it holds a model of another shape.
     """
-    state = _load(checkpoint, "cpu")
-    if state["identity"]["shape"] != asdict(shape):
-        raise ValueError(f"{checkpoint} holds a model of another shape")
-    return {name: weight.float() for name, weight in state["model"].items()}
+    found = load_checkpoint(folder)
+    if found is None:
+        raise CheckpointError(f"{folder} holds no checkpoint: train first")
+    if found.identity.get("shape") != asdict(shape):
+        raise CheckpointError(f"{folder} holds a model of another shape")
+    return {
+        name.removeprefix("model/"): tensor.float()
+        for name, tensor in found.tensors.items()
+        if name.startswith("model/")
+    }

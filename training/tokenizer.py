@@ -1,11 +1,16 @@
 """A small byte-level BPE vocabulary that llama.cpp reads as a Qwen2 tokenizer.
 
-Merges never join two marks of punctuation: a bracket, a comma or a digit is then the same token wherever it
-stands, which is what copying an expression from a step into code needs.
+A verifier copies what it reads into code, so a text must be the same tokens wherever it stands. Merges are
+therefore learnt inside runs of letters alone: a bracket, a comma or a digit is always one token, and a word
+is cut the same way behind a space, a quote or a line's start. What often follows a space then gets a second
+token that takes the space in; as these merges come last, they change no other cut.
 """
 
 from __future__ import annotations
 
+import json
+import re
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -26,38 +31,68 @@ QWEN2_PATTERN = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
     r"|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
-ONE_MARK = r"[ ]?[^\s\p{L}\p{N}]"
+WITH_SPACE = 200
+SPACE = "Ġ"
+"""How byte-level BPE spells a space."""
 
 
-def _pre_tokenizer(split_marks: bool) -> pre_tokenizers.PreTokenizer:
-    parts = [pre_tokenizers.Split(Regex(QWEN2_PATTERN), "isolated")]
-    if split_marks:
-        parts.append(pre_tokenizers.Split(Regex(rf"{ONE_MARK}(?![\p{{L}}])"), "isolated"))
-    return pre_tokenizers.Sequence(
-        [*parts, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
-    )
+def _pre_tokenizer() -> pre_tokenizers.PreTokenizer:
+    split = pre_tokenizers.Split(Regex(QWEN2_PATTERN), "isolated")
+    return pre_tokenizers.Sequence([split, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
 
 
-def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Tokenizer:
+def train_tokenizer(texts: Iterable[str], vocabulary: int, spaced: int = WITH_SPACE) -> Tokenizer:
     """Learn merges from texts.
 
     Args:
         texts: Samples of everything the model will read and write.
-        vocabulary: Number of tokens, the special ones included.
+        vocabulary: Number of tokens, the special ones and those with a space included.
+        spaced: Frequent words and marks that get a second token together with the space before them.
+
+    Raises:
+        ValueError: The texts do not hold so many different pieces.
     """
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = _pre_tokenizer(split_marks=True)
+    texts = list(texts)
+    learner = Tokenizer(models.BPE())
+    learner.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(r"\p{L}+|\n+| +|[^\p{L}\n ]"), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
     trainer = trainers.BpeTrainer(
-        vocab_size=vocabulary,
+        vocab_size=vocabulary - spaced,
         special_tokens=list(SPECIAL_TOKENS),
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(texts, trainer)
-    tokenizer.pre_tokenizer = _pre_tokenizer(split_marks=False)
+    learner.train_from_iterator(texts, trainer)
+    state = json.loads(learner.to_str())
+    vocab: dict[str, int] = state["model"]["vocab"]
+    merges: list[list[str]] = state["model"]["merges"]
+    for word in _frequent_first_pieces(learner, texts, spaced):
+        vocab[SPACE + word] = len(vocab)
+        merges.append([SPACE, word])
+    if len(vocab) != vocabulary:
+        raise ValueError(
+            f"the texts give {len(vocab)} tokens, not {vocabulary}: take a smaller vocabulary or more texts"
+        )
+    tokenizer = Tokenizer.from_str(json.dumps(state))
+    tokenizer.pre_tokenizer = _pre_tokenizer()
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.encode_special_tokens = True
     return tokenizer
+
+
+def _frequent_first_pieces(learner: Tokenizer, texts: list[str], count: int) -> list[str]:
+    """What most often stands behind a space: the first piece of a word, or a mark of punctuation."""
+    words = Counter(
+        word for text in texts for word in re.findall(r"(?<= )(?:[A-Za-z]+|[!-/:-@[-`{-~])", text)
+    )
+    pieces: Counter[str] = Counter()
+    for word, times in words.items():
+        pieces[learner.encode(word, add_special_tokens=False).tokens[0]] += times
+    return [piece for piece, _ in pieces.most_common(count)]
 
 
 def load_tokenizer(path: Path) -> Tokenizer:

@@ -20,7 +20,7 @@ def tokenizer() -> Tokenizer:
     rng = random.Random("vocabulary")
     worlds = list(WORLDS.values())
     texts = [text for _ in range(120) for world in worlds for text in example_texts(world.example(rng), rng)]
-    return train_tokenizer(texts, 512)
+    return train_tokenizer(texts, 768)
 
 
 @pytest.fixture(autouse=True)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import groupby
 
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
@@ -16,22 +16,22 @@ from genprm_sdk.training.dataset import (
     TRUNK_WEIGHT,
     WITHOUT_PROBLEM,
     Mix,
-    Row,
-    choose_step,
-    collate,
-    encode_step,
+    choose_steps,
+    encode_verifications,
     example_texts,
 )
+from genprm_sdk.training.packing import Row
 from genprm_sdk.training.tokenizer import SPECIAL_TOKENS
 from genprm_sdk.training.worlds import WORLDS, Example, Rationale, WorldStep
 
-EXECUTED = Mix(unexecuted=0, analysis_only=0, code_only=0)
+EXECUTED = Mix(unexecuted=0, analysis_only=0, code_only=0, rewritten=0)
 WAYS = {
     "executed": EXECUTED,
-    "unexecuted": Mix(unexecuted=1, analysis_only=0, code_only=0),
-    "analysis_only": Mix(unexecuted=0, analysis_only=1, code_only=0),
-    "code_only": Mix(unexecuted=0, analysis_only=0, code_only=1),
+    "unexecuted": Mix(unexecuted=1, analysis_only=0, code_only=0, rewritten=0),
+    "analysis_only": Mix(unexecuted=0, analysis_only=1, code_only=0, rewritten=0),
+    "code_only": Mix(unexecuted=0, analysis_only=0, code_only=1, rewritten=0),
 }
+REWRITTEN = Mix(unexecuted=0, analysis_only=0, code_only=0, rewritten=1)
 
 TRUNK, FORCED, WRITTEN = TRUNK_WEIGHT, 0.0, 1.0
 
@@ -44,6 +44,16 @@ def example() -> Example:
         "Ana has 1 and 2 eggs, and 4.",
         (WorldStep("1 + 2 = 3", True, right), WorldStep("3 + 4 = 8", False, wrong, "slip")),
     )
+
+
+def encode_step(example: Example, index: int, tokenizer: Tokenizer, mix: Mix, rng: random.Random) -> Row:
+    """The verification of one step as the one row that the model sees."""
+    tree = encode_verifications(example, [index], tokenizer, mix, rng)
+    assert tree is not None
+    assert len(tree.branches) == 1
+    assert tree.branches[0].at == len(tree.trunk)
+    branch = tree.branches[0].row
+    return Row(tree.trunk.ids + branch.ids, tree.trunk.weights + branch.weights)
 
 
 def spans(tokenizer: Tokenizer, row: Row) -> Iterator[tuple[float, str]]:
@@ -157,7 +167,7 @@ def test_what_a_step_spells_is_never_a_special_token(tokenizer: Tokenizer) -> No
 def test_any_row_has_its_texts(tokenizer: Tokenizer, name: str, seed: int, way: str) -> None:
     rng = random.Random(seed)
     drawn = WORLDS[name].example(rng)
-    index = choose_step(drawn, rng)
+    index = choose_steps(drawn, rng, 1)[0]
     row = encode_step(drawn, index, tokenizer, WAYS[way], rng)
     assert len(row) == len(row.ids) == len(row.weights)
     cut = list(spans(tokenizer, row))
@@ -171,7 +181,7 @@ def test_any_row_has_its_texts(tokenizer: Tokenizer, name: str, seed: int, way: 
     assert ("[Code Output]" in unwritten) == (way in ("executed", "code_only"))
     assert "[Code Output]" not in written
     for later in drawn.steps[index + 1 :]:
-        if len(later.text) > 40:
+        if len(later.text) > 40 and later.text not in drawn.problem + trunk:
             assert later.text not in unwritten + written
 
 
@@ -208,26 +218,80 @@ def test_the_problem_is_left_out_only_where_it_is_not_needed(tokenizer: Tokenize
         assert f"user\n{drawn.problem}\n" in next(spans(tokenizer, row))[1]
 
 
-def test_choose_step_prefers_wrong_ones() -> None:
+def with_setup() -> Example:
+    """``n`` is extracted in the first step's code and used in the second's."""
+    one = Rationale("It names n.", "print(n, n == 3)", "3 True", "The code prints True.")
+    two = Rationale("It adds.", "v = n + 4\nprint(v, v == 7)", "7 True", "The code prints True.")
+    return Example(
+        "tracking", "n is 3.", (WorldStep("n = 3", True, one), WorldStep("3 + 4 = 7", True, two)), "n = 3\n"
+    )
+
+
+def text_of(tokenizer: Tokenizer, row: Row) -> str:
+    return "".join(text for _, text in spans(tokenizer, row))
+
+
+def test_the_set_up_stands_before_the_first_steps_code_alone(tokenizer: Tokenizer) -> None:
+    first = text_of(tokenizer, encode_step(with_setup(), 0, tokenizer, EXECUTED, random.Random(0)))
+    second = text_of(tokenizer, encode_step(with_setup(), 1, tokenizer, EXECUTED, random.Random(0)))
+    assert "```python\nn = 3\nprint(n, n == 3)\n```\n" in first
+    assert "```python\nv = n + 4\nprint(v, v == 7)\n```\n" in second
+
+
+def test_code_that_fails_is_written_again_with_what_was_missing(tokenizer: Tokenizer) -> None:
+    """Both ways in which code of small models fails: a mark is lost, or the set-up is."""
+    seen = set()
+    for seed in range(60):
+        row = encode_step(with_setup(), 1, tokenizer, REWRITTEN, random.Random(seed))
+        written = [text for weight, text in spans(tokenizer, row) if weight == WRITTEN]
+        unwritten = "".join(text for weight, text in spans(tokenizer, row) if weight == FORCED)
+        if "Code execute Error: NameError: name 'n' is not defined" in unwritten:
+            seen.add("name")
+        elif "Code execute Error: SyntaxError: " in unwritten:
+            seen.add("syntax")
+        else:
+            seen.add("runs")
+            continue
+        assert written[1] == "The code fails.\n```python\nn = 3\nv = n + 4\nprint(v, v == 7)\n```\n"
+        assert "[Code Output]\n\n```\n7 True\n```\n" in unwritten
+    assert {"name", "syntax"} <= seen
+
+
+@settings(max_examples=60, derandomize=True, deadline=None, database=None)
+@given(st.sampled_from(sorted(WORLDS)), st.integers(0, 2**32))
+def test_a_tree_holds_the_rows_of_its_steps(tokenizer: Tokenizer, name: str, seed: int) -> None:
+    example = WORLDS[name].example(random.Random(seed))
+    chosen = choose_steps(example, random.Random(seed), 4)
+    tree = encode_verifications(example, chosen, tokenizer, EXECUTED, random.Random(seed))
+    assert tree is not None
+    assert len(tree.branches) == len(chosen)
+    assert tree.branches[-1].at == len(tree.trunk)
+    for index, branch in zip(chosen, tree.branches, strict=True):
+        alone = encode_step(example, index, tokenizer, EXECUTED, random.Random(seed))
+        if name != "arithmetic":  # where the problem is sometimes left out
+            assert tree.trunk.ids[: branch.at] + branch.row.ids == alone.ids
+
+
+def test_verifications_that_are_too_long_are_left_out(tokenizer: Tokenizer) -> None:
+    whole = encode_verifications(example(), [0, 1], tokenizer, EXECUTED, random.Random(0))
+    assert whole is not None
+    first, second = (branch.at + len(branch.row) for branch in whole.branches)
+    assert first < second
+    cut = encode_verifications(example(), [0, 1], tokenizer, EXECUTED, random.Random(0), longest=first)
+    assert cut is not None
+    assert [branch.at for branch in cut.branches] == [len(cut.trunk)]
+    assert encode_verifications(example(), [0, 1], tokenizer, EXECUTED, random.Random(0), longest=9) is None
+
+
+def test_choose_steps() -> None:
     rng = random.Random(0)
-    chosen = [choose_step(example(), rng) for _ in range(1000)]
-    assert 0.7 < chosen.count(1) / len(chosen) < 0.8
-
-
-def test_collate_shifts_targets_and_pads_behind() -> None:
-    batch = collate([Row([5, 6, 7, 8], [0.1, 0.0, 1.0, 1.0]), Row([9, 4], [0.1, 1.0])])
-    assert batch.ids.tolist() == [[5, 6, 7, 8], [9, 4, 0, 0]]
-    assert batch.targets.tolist() == [[6, 7, 8, 0], [4, 0, 0, 0]]
-    assert torch.equal(batch.weights, torch.tensor([[0.0, 1.0, 1.0, 0.0], [1.0, 0.0, 0.0, 0.0]]))
-    assert batch.ids.dtype == batch.targets.dtype == torch.long
-
-
-def test_row_adds_up() -> None:
-    row = Row()
-    row.add([1, 2], 0.1)
-    row.add([], 1.0)
-    row.add([3], 1.0)
-    assert (row.ids, row.weights, len(row)) == ([1, 2, 3], [0.1, 0.1, 1.0], 3)
+    assert {tuple(choose_steps(example(), rng, 1)) for _ in range(50)} == {(1,)}  # the wrong one
+    assert choose_steps(example(), rng, 5) == [0, 1]
+    drawn = [choose_steps(with_setup(), rng, 1) for _ in range(400)]
+    assert 0.65 < drawn.count([0]) / len(drawn) < 0.85
+    many = Example("dyck", "p", tuple(replace(example().steps[1], text=str(n)) for n in range(20)))
+    for _ in range(50):
+        assert len(choose_steps(many, rng, 6)) == 6
 
 
 @pytest.mark.parametrize("name", WORLDS)

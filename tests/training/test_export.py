@@ -15,13 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from genprm_sdk.training.dataset import Mix, encode_step
-from genprm_sdk.training.export import VerifierCard, export_verifier
+from genprm_sdk.training.dataset import Mix, encode_verifications
+from genprm_sdk.training.export import VerifierCard, export_model
 from genprm_sdk.training.sft import Shape, build_model
 from genprm_sdk.training.tokenizer import CHAT_TEMPLATE, SPECIAL_TOKENS
 from genprm_sdk.training.worlds import WORLDS
 
-SHAPE = Shape(vocabulary=512, width=64, layers=2, heads=4, key_value_heads=2, feed_forward=96, context=1024)
+SHAPE = Shape(vocabulary=768, width=64, layers=2, heads=4, key_value_heads=2, feed_forward=96, context=1024)
 CARD = VerifierCard(
     name="tiny", domains=("arithmetic", "word_problems"), analysis_tokens=77, turn_tokens=555, rounds=2
 )
@@ -36,7 +36,7 @@ TYPES = {
 @pytest.fixture(scope="module")
 def model() -> Any:
     """Random, but with every weight in play: biases that are not 0, norms that are not 1, steep attention."""
-    made = build_model(SHAPE, 0).eval()
+    made = build_model(SHAPE, 0, attention="sdpa").eval()
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for name, weight in made.named_parameters():
@@ -53,7 +53,7 @@ def files(model: Any, tokenizer: Tokenizer, tmp_path_factory: pytest.TempPathFac
     paths = {}
     for name, (quantization, _, _) in TYPES.items():
         paths[name] = folder / f"{name}.gguf"
-        export_verifier(model.state_dict(), SHAPE, tokenizer, CARD, paths[name], quantization)
+        export_model(model.state_dict(), SHAPE, tokenizer, CARD, paths[name], quantization)
     return paths
 
 
@@ -90,7 +90,9 @@ def test_the_probabilities_are_those_of_transformers(
 ) -> None:
     rng = random.Random(0)
     example = WORLDS["arithmetic"].example(rng)
-    ids = encode_step(example, len(example.steps) - 1, tokenizer, Mix(), rng).ids
+    tree = encode_verifications(example, [len(example.steps) - 1], tokenizer, Mix(), rng)
+    assert tree is not None
+    ids = tree.trunk.ids + tree.branches[0].row.ids
     assert 300 < len(ids) < 1024  # long enough for a wrong rotation to show
     with torch.no_grad():
         expected = log_softmax(model(torch.tensor([ids])).logits[0].numpy())
@@ -177,7 +179,7 @@ def test_a_failed_export_leaves_the_old_file(
     path = tmp_path / "tiny.gguf"
     path.write_bytes(b"old")
     with pytest.raises((KeyError, ValueError)):
-        export_verifier({"model.layers.0.unknown.weight": torch.zeros(2)}, SHAPE, tokenizer, CARD, path)
+        export_model({"model.layers.0.unknown.weight": torch.zeros(2)}, SHAPE, tokenizer, CARD, path)
     assert path.read_bytes() == b"old"
 
 
@@ -186,6 +188,6 @@ def test_export_replaces_an_old_file_and_is_the_same_twice(
 ) -> None:
     path = tmp_path / "tiny.gguf"
     path.write_bytes(b"old")
-    export_verifier(model.state_dict(), SHAPE, tokenizer, CARD, path)
+    export_model(model.state_dict(), SHAPE, tokenizer, CARD, path)
     assert path.read_bytes() == files["Q8_0"].read_bytes()
     assert list(tmp_path.iterdir()) == [path]

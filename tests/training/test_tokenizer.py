@@ -52,6 +52,26 @@ def test_a_form_with_letters_is_copied_token_by_token(tokenizer: Tokenizer, form
         assert contains(encode(tokenizer, place.format(form)), copied), place
 
 
+@thorough
+@given(st.from_regex(r"[a-z]{1,12}", fullmatch=True))
+def test_a_word_is_cut_the_same_way_wherever_it_stands(tokenizer: Tokenizer, word: str) -> None:
+    """A space before it may go into its first token and changes nothing else."""
+    copied = encode(tokenizer, word)
+    for place in ('"{}"', "({})", "\n{}", "<{} ?"):
+        assert contains(encode(tokenizer, place.format(word)), copied), place
+    spaced = encode(tokenizer, f"a {word}")[1:]
+    assert spaced[-len(copied) + 1 :] == copied[1:] or len(copied) == 1
+    assert tokenizer.decode(spaced[: len(spaced) - len(copied) + 1]).strip() in (
+        "",
+        tokenizer.decode(copied[:1]),
+    )
+
+
+def test_texts_that_give_too_few_tokens_are_an_error() -> None:
+    with pytest.raises(ValueError, match="take a smaller vocabulary or more texts"):
+        train_tokenizer(["a b c"], 1024)
+
+
 def test_merges_join_letters_or_white_space_and_at_most_one_mark(tokenizer: Tokenizer) -> None:
     joined = 0
     for index in range(len(SPECIAL_TOKENS), tokenizer.get_vocab_size()):
@@ -82,13 +102,13 @@ def test_text_never_becomes_a_special_token(tokenizer: Tokenizer, text: str) -> 
 
 def test_special_tokens_come_first_and_all_bytes_are_there(tokenizer: Tokenizer) -> None:
     assert [tokenizer.token_to_id(token) for token in SPECIAL_TOKENS] == [0, 1, 2]
-    assert tokenizer.get_vocab_size() == 512
-    assert len(set(tokenizer.get_vocab().values())) == 512
+    assert tokenizer.get_vocab_size() == 768
+    assert len(set(tokenizer.get_vocab().values())) == 768
 
 
 def test_learning_is_deterministic_and_a_saved_one_is_the_same(tmp_path: Path) -> None:
     texts = [f"Let's calculate A = {expression(seed)}" for seed in range(50)]
-    first, second = (train_tokenizer(iter(texts), 300) for _ in range(2))
+    first, second = (train_tokenizer(iter(texts), 270, spaced=4) for _ in range(2))
     assert first.to_str() == second.to_str()
     path = tmp_path / "tokenizer.json"
     first.save(str(path))

@@ -1,21 +1,29 @@
 """Multistep arithmetic: nested integer expressions, evaluated in chains of equalities.
 
-Solutions name sub-expressions by letters and work them out one a step, or rewrite the whole expression
-step by step. A chain is produced by a rewriting engine (group, evaluate, drop brackets, simplify signs);
-a mistake is a rewriting that changes the value.
+Solutions name sub-expressions by letters and work them out one a step, rewrite the whole expression step
+by step, or (a solver's) carry out one operation a step. A chain is produced by a rewriting engine (group,
+evaluate, drop brackets, simplify signs); a mistake is a rewriting that changes the value. So a step is
+correct if everything it calls equal is equal, be it by chance: the code compares values, not forms.
 """
 
 from __future__ import annotations
 
+import ast
 import random
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from .base import Example, WorldStep, equality_rationale, planted_steps
+from .base import Example, Exercise, WorldStep, equality_rationale, numbered, planted_steps
 
 __all__ = ["Arithmetic"]
 
 OPERATORS = ("+", "-", "*")
+
+EXERCISE_SIZES = (2, 3, 3, 4, 4, 5, 6)
+LARGEST_OPERANDS = (5, 9, 9, 9, 20)
+LARGEST_RESULT = 999
+"""What a solver gets: numbers of operands, the operands' bounds, and the bound of every result on the way."""
 
 PATIENCE = 1000
 """Tries at one wrong change before two are made: no single one alters the value of ``(0 * 0)``."""
@@ -524,11 +532,17 @@ def joined(items: list[str], rng: random.Random) -> str:
     return ", ".join(items)
 
 
+def misbracketed(text: str, rng: random.Random) -> str:
+    """Lose or add a bracket at an end, where ``balanced`` repairs it."""
+    options = [f"({text}", f"{text})"]
+    options += [text[1:]] if text.startswith("(") else []
+    options += [text[:-1]] if text.endswith(")") else []
+    return rng.choice(options)
+
+
 def unbalanced(text: str, rng: random.Random) -> str:
-    """Lose or add one outer bracket, as solvers do; the rationale's code repairs it."""
-    if not text.startswith("(") or not text.endswith(")"):
-        return text
-    return "(" + text if rng.random() < 0.5 else text[:-1]
+    """Lose or add an outer bracket, as solvers do; the rationale's code repairs it."""
+    return misbracketed(text, rng) if text.startswith("(") and text.endswith(")") else text
 
 
 def chain_text(parts: list[str], rng: random.Random) -> str:
@@ -537,72 +551,375 @@ def chain_text(parts: list[str], rng: random.Random) -> str:
     return " = ".join(shown)
 
 
-PROBLEMS = (
-    "{e} =",
-    "{e} =",
-    "{e} =",
-    "{e} =",
-    "What is {e}?",
-    "Calculate {e}.",
-    "Evaluate {e}.",
-    "Compute the value of {e}.",
-    "Work out {e}",
+@dataclass(frozen=True)
+class Wording:
+    """How a style puts things; each time one of the templates is drawn."""
+
+    problems: tuple[str, ...]
+    splits: tuple[str, ...]
+    parts: tuple[str, ...]
+    finals: tuple[str, ...]
+
+
+VARIED = Wording(
+    problems=(
+        "{e} =",
+        "{e} =",
+        "{e} =",
+        "{e} =",
+        "What is {e}?",
+        "Calculate {e}.",
+        "Evaluate {e}.",
+        "Compute the value of {e}.",
+        "Work out {e}",
+    ),
+    splits=(
+        'This equation can be written as "{form}", where {defs}.',
+        "We can write this as {form}, where {defs}.",
+        'Let us write the expression as "{form}" with {defs}.',
+        "Split it into parts: {form}, where {defs}.",
+        "Rewrite the expression as {form} where {defs}.",
+    ),
+    parts=(
+        "Let's calculate {l} = {chain}.",
+        "First, {l} = {chain}.",
+        "Next, {l} = {chain}.",
+        "Now compute {l} = {chain}.",
+        "{l} = {chain}.",
+        "{l} = {chain}",
+        "For {l}: {chain}.",
+    ),
+    finals=(
+        "Then, the final equation is {form} = {chain}. So the answer is {answer}",
+        "Finally, {form} = {chain}. The answer is {answer}.",
+        "Putting it together: {form} = {chain}. The final answer is {answer}.",
+        "So {form} = {chain}. Answer: {answer}",
+        "{form} = {chain}. So the answer is {answer}.",
+    ),
 )
-SPLITS = (
-    'This equation can be written as "{form}", where {defs}.',
-    "We can write this as {form}, where {defs}.",
-    'Let us write the expression as "{form}" with {defs}.',
-    "Split it into parts: {form}, where {defs}.",
-    "Rewrite the expression as {form} where {defs}.",
-)
-PARTS = (
-    "Let's calculate {l} = {chain}.",
-    "First, {l} = {chain}.",
-    "Next, {l} = {chain}.",
-    "Now compute {l} = {chain}.",
-    "{l} = {chain}.",
-    "{l} = {chain}",
-    "For {l}: {chain}.",
-)
-FINALS = (
-    "Then, the final equation is {form} = {chain}. So the answer is {answer}",
-    "Finally, {form} = {chain}. The answer is {answer}.",
-    "Putting it together: {form} = {chain}. The final answer is {answer}.",
-    "So {form} = {chain}. Answer: {answer}",
-    "{form} = {chain}. So the answer is {answer}.",
-)
+BY_PARTS = {
+    "parts": Wording(VARIED.problems[:1], VARIED.splits[:1], VARIED.parts[:1], VARIED.finals[:1]),
+    "varied": VARIED,
+    "substituted": Wording(
+        problems=("Find the value of {e}.", "Simplify: {e}"),
+        splits=("Substituting {defs} turns it into {form}.", "With {defs} the task becomes {form}."),
+        parts=("The value of {l} is {chain}.", "Working on {l} gives {chain}."),
+        finals=("Putting the values back in, {form} = {chain}, hence the result is {answer}.",),
+    ),
+}
 REWRITES = ("{a} = {b}", "This is {a} = {b}.", "Simplify: {a} = {b}.", "Next, {a} = {b}.", "So {a} = {b}.")
 
+SOLVER_PROBLEM = "{e} ="
+SOLVER_STEP = re.compile(
+    r"Step \d+: (?P<equation>[^.]+)\. (?:Now (?P<after>[^.]+)|The answer is \\boxed\{(?P<answer>-?\d+)\})\."
+)
+READABLE = re.compile(r"(?:[-+*() ]|\d{1,6}(?!\d)){1,120}")
+SYNTAX = (ast.Expression, ast.BinOp, ast.UnaryOp, ast.Constant, ast.Add, ast.Sub, ast.Mult, ast.USub)
 
-def phrased(templates: tuple[str, ...], usual: bool, rng: random.Random) -> str:
-    return templates[0] if usual else rng.choice(templates)
+Place = tuple[int, ...]
+"""Where an operation stands: the items that lead to its level, then the operator."""
+
+
+@dataclass(frozen=True)
+class Move:
+    """A solver's step: an operation, the result it states, and the expression it says is left."""
+
+    operation: Run
+    result: int
+    after: Node
+
+
+def exercise_problem(rng: random.Random) -> Run:
+    while True:
+        size, largest = rng.choice(EXERCISE_SIZES), rng.choice(LARGEST_OPERANDS)
+        problem = replace(grouped_by_chance(rng, size, largest), bracketed=False)
+        if all(abs(move.result) <= LARGEST_RESULT for move in right_moves(problem)):
+            return problem
+
+
+def grouped_by_chance(rng: random.Random, size: int, largest: int) -> Run:
+    """An expression of so many operands, flat or with groups in brackets."""
+    if size == 2 or rng.random() < 0.3:
+        return random_run(rng, size, largest)
+    groups = [1] * rng.randint(2, size - 1)
+    for _ in range(size - len(groups)):
+        groups[rng.randrange(len(groups))] += 1
+    items = [
+        grouped_by_chance(rng, group, largest) if group > 1 else Number(rng.randint(-largest, largest))
+        for group in groups
+    ]
+    return Run(tuple(items), tuple(rng.choice(OPERATORS) for _ in items[1:]))
+
+
+def number_places(run: Run) -> list[Place]:
+    """Every operation between two numbers, inner levels first, from left to right."""
+    inner = [
+        (at, *place)
+        for at, item in enumerate(run.items)
+        if isinstance(item, Run)
+        for place in number_places(item)
+    ]
+    return [*inner, *((at,) for at in number_pairs(run))]
+
+
+def level(run: Run, place: Place) -> Run:
+    for at in place[:-1]:
+        run = as_run(run.items[at])
+    return run
+
+
+def next_place(run: Run) -> Place:
+    """The operation a solver carries out next: in the first innermost brackets, products before the rest."""
+    for at, item in enumerate(run.items):
+        if isinstance(item, Run):
+            return (at, *next_place(item))
+    return (run.operators.index("*") if "*" in run.operators else 0,)
+
+
+def chosen_place(run: Run, rng: random.Random) -> Place:
+    """Mostly the next operation, now and then another one that may be carried out."""
+    if rng.random() < 0.9:
+        return next_place(run)
+    places = number_places(run)
+    return rng.choice([place for place in places if may_evaluate_first(level(run, place), place[-1])])
+
+
+def with_result(run: Run, place: Place, value: int) -> Node:
+    """The expression with the operation at a place replaced by a number, without brackets around it."""
+    at = place[0]
+    if len(place) == 1:
+        return Number(value) if len(run.items) == 2 else splice(run, at, Number(value))
+    inner = with_result(as_run(run.items[at]), place[1:], value)
+    return replace(run, items=(*run.items[:at], inner, *run.items[at + 1 :]))
+
+
+def operation_at(run: Run, place: Place) -> Run:
+    within, at = level(run, place), place[-1]
+    return Run(within.items[at : at + 2], (within.operators[at],), bracketed=False)
+
+
+def right_move(run: Run, place: Place) -> Move:
+    operation = operation_at(run, place)
+    result = evaluate(operation)
+    return Move(operation, result, with_result(run, place, result))
+
+
+def right_moves(problem: Run) -> list[Move]:
+    """How a solver evaluates an expression."""
+    moves = []
+    node: Node = problem
+    while isinstance(node, Run):
+        moves.append(right_move(node, next_place(node)))
+        node = moves[-1].after
+    return moves
+
+
+def holds(before: Run, move: Move) -> bool:
+    return evaluate(move.operation) == move.result and evaluate(before) == evaluate(move.after)
+
+
+def lost_brackets(run: Run, rng: random.Random) -> Node | None:
+    if not any(isinstance(item, Run) for item in run.items):
+        return None
+    return replace(flattened(run), bracketed=run.bracketed)
+
+
+def slipped(run: Run, place: Place, rng: random.Random) -> Move:
+    operation = operation_at(run, place)
+    result = slip_of(evaluate(operation), rng)
+    return Move(operation, result, with_result(run, place, result))
+
+
+def operated_wrongly(run: Run, place: Place, rng: random.Random) -> Move:
+    operation = operation_at(run, place)
+    result = evaluate(replace(operation, operators=(rng.choice(OPERATORS),)))
+    return Move(operation, result, with_result(run, place, result))
+
+
+def out_of_order(run: Run, place: Place, rng: random.Random) -> Move | None:
+    places = [place for place in number_places(run) if not may_evaluate_first(level(run, place), place[-1])]
+    return right_move(run, rng.choice(places)) if places else None
+
+
+def with_wrong_operand(run: Run, place: Place, rng: random.Random) -> Move:
+    operation = as_run(wrong_operand(operation_at(run, place), rng) or run)
+    result = evaluate(operation)
+    return Move(operation, result, with_result(run, place, result))
+
+
+def rewritten_wrongly(*rewritings: Rewriting) -> Callable[[Run, Place, random.Random], Move | None]:
+    """The right operation, but the expression that is left has been changed elsewhere."""
+
+    def move(run: Run, place: Place, rng: random.Random) -> Move | None:
+        right = right_move(run, place)
+        if not isinstance(right.after, Run):
+            return None
+        after = somewhere(right.after, rng.choice(rewritings), rng)
+        return None if after is None else replace(right, after=after)
+
+    return move
+
+
+def answered_wrongly(run: Run, place: Place, rng: random.Random) -> Move | None:
+    right = right_move(run, place)
+    return None if isinstance(right.after, Run) else replace(right, after=Number(slip_of(right.result, rng)))
+
+
+SOLVER_MISTAKES: dict[str, tuple[Callable[[Run, Place, random.Random], Move | None], int]] = {
+    "slip": (slipped, 6),
+    "wrong_operation": (operated_wrongly, 2),
+    "wrong_inference": (out_of_order, 2),
+    "wrong_operand": (with_wrong_operand, 2),
+    "copied_wrongly": (rewritten_wrongly(wrong_operand, lost_brackets), 3),
+    "sign": (rewritten_wrongly(wrong_sign), 1),
+    "dropped": (rewritten_wrongly(dropped), 1),
+    "doubled": (rewritten_wrongly(doubled), 1),
+    "wrong_final_answer": (answered_wrongly, 3),
+}
+
+
+def wrong_solver_move(run: Run, rng: random.Random) -> tuple[Move, str]:
+    kinds = list(SOLVER_MISTAKES)
+    weights = [SOLVER_MISTAKES[kind][1] for kind in kinds]
+    while True:
+        kind = rng.choices(kinds, weights)[0]
+        move = SOLVER_MISTAKES[kind][0](run, chosen_place(run, rng), rng)
+        if move is not None and not holds(run, move):
+            return move, kind
+
+
+def move_text(move: Move, after: str) -> str:
+    ending = f"Now {after}" if isinstance(move.after, Run) else f"The answer is \\boxed{{{after}}}"
+    return f"{render(move.operation)} = {move.result}. {ending}."
+
+
+def balanced(text: str) -> str:
+    """The text with the brackets it lacks put at its ends."""
+    depth = lowest = 0
+    for character in text:
+        depth += {"(": 1, ")": -1}.get(character, 0)
+        lowest = min(lowest, depth)
+    return "(" * -lowest + text + ")" * (depth - lowest)
+
+
+def readable(text: str) -> str | None:
+    """An expression as code can hold it, or None if it is none."""
+    if not READABLE.fullmatch(text):
+        return None
+    expression = balanced(text.strip())
+    try:
+        tree = ast.parse(expression, mode="eval")
+    except (SyntaxError, RecursionError, MemoryError):
+        return None
+    return expression if all(isinstance(node, SYNTAX) for node in ast.walk(tree)) else None
+
+
+@dataclass(frozen=True)
+class ReadMove:
+    """What a solver's step says: expressions it calls equal, and what is left; ``final`` if as its answer."""
+
+    equation: tuple[str, ...]
+    after: str
+    final: bool
+
+
+def read_move(text: str) -> ReadMove | None:
+    found = SOLVER_STEP.fullmatch(text)
+    if found is None:
+        return None
+    final = found["answer"] is not None
+    links = [readable(link) for link in found["equation"].split(" = ")]
+    after = readable(found["answer"] if final else found["after"])
+    equation = tuple(link for link in links if link is not None)
+    if after is None or not len(links) == len(equation) >= 2:
+        return None
+    return ReadMove(equation, after, final)
+
+
+def judged_move(text: str, before: str, said: ReadMove) -> WorldStep:
+    if said.final:
+        analysis = "The paragraph works out the last operation. The answer must equal the form before."
+    else:
+        analysis = "The paragraph works out one operation. The new form must equal the one before."
+    rationale = equality_rationale(
+        analysis,
+        [(said.equation[0], list(said.equation[1:])), (before, [said.after])],
+    )
+    return WorldStep(text, "False" not in rationale.output, rationale)
 
 
 class Arithmetic:
     """Nested integer expressions with + - *."""
 
     name = "arithmetic"
+    styles = ("parts", "varied", "rewritten", "solver", "substituted")
+    held_out_style = "substituted"
+    shares = (0.42, 0.28, 0.1, 0.2)
 
-    def example(self, rng: random.Random) -> Example:
-        """Draw one problem with its solution: by named parts (most often) or by rewriting the whole."""
-        example = self._rewritten(rng) if rng.random() < 0.12 else self._by_parts(rng)
+    def example(self, rng: random.Random, style: str | None = None) -> Example:
+        """Draw one problem with its solution: by named parts (most often), by rewriting, or a solver's."""
+        style = style or rng.choices(self.styles[:4], self.shares)[0]
+        if style == "solver":
+            return self._solved(rng)
+        example = self._rewritten(rng) if style == "rewritten" else self._by_parts(BY_PARTS[style], rng)
         return with_other_sign(example, rng.choice((" x ", " × "))) if rng.random() < 0.06 else example
 
-    def _by_parts(self, rng: random.Random) -> Example:
+    def exercise(self, rng: random.Random) -> Exercise:
+        """Draw an expression with its evaluation, one operation a step."""
+        problem = exercise_problem(rng)
+        moves = right_moves(problem)
+        steps = numbered(move_text(move, render(move.after)) for move in moves)
+        return Exercise(self.name, SOLVER_PROBLEM.format(e=render(problem)), steps, render(moves[-1].after))
+
+    def read(self, problem: str, steps: Sequence[str]) -> Example | None:
+        """Label a solution that carries out one operation a step, or None if a step is unreadable."""
+        before = readable(problem.removesuffix(" ="))
+        judged = []
+        for text in steps:
+            said = read_move(text)
+            if before is None or said is None:
+                return None
+            judged.append(judged_move(text, before, said))
+            before = said.after
+        return Example(self.name, problem, tuple(judged)) if judged else None
+
+    def _solved(self, rng: random.Random) -> Example:
+        problem = exercise_problem(rng)
+        wrong_steps = planted_steps(rng, len(right_moves(problem)))
+        node: Node = problem
+        texts: list[str] = []
+        mistakes: list[str | None] = []
+        while isinstance(node, Run):
+            move, mistake = right_move(node, chosen_place(node, rng)), None
+            if len(texts) in wrong_steps:
+                move, mistake = wrong_solver_move(node, rng)
+            node = move.after
+            shown = render(node)
+            if isinstance(node, Run) and rng.random() < 0.03:
+                shown = misbracketed(shown, rng)
+            texts.append(move_text(move, shown))
+            mistakes.append(mistake)
+        example = self.read(SOLVER_PROBLEM.format(e=render(problem)), numbered(texts))
+        if example is None:
+            raise ValueError(f"a solver's step that cannot be read: {texts}")
+        steps = zip(example.steps, mistakes, strict=True)
+        return replace(example, steps=tuple(replace(step, mistake=mistake) for step, mistake in steps))
+
+    def _by_parts(self, wording: Wording, rng: random.Random) -> Example:
         problem, way = random_problem(rng)
         parts = cut(problem, way, rng)
-        usual = rng.random() < 0.6
         wrong_steps = planted_steps(rng, len(parts.definitions) + 2, first_weight=0.35)
         mistake = None
         if 0 in wrong_steps and (wrong := cut_wrongly(problem, parts, rng)) is not None:
             parts, mistake = wrong
-        steps = [split_step(problem, parts, mistake, usual, rng)]
+        steps = [split_step(problem, parts, mistake, wording, rng)]
         values: dict[str, int] = {}
         for index, (letter, node) in enumerate(parts.definitions.items(), start=1):
-            step, values[letter] = part_step(letter, node, index in wrong_steps, usual, rng)
+            step, values[letter] = part_step(letter, node, index in wrong_steps, wording, rng)
             steps.append(step)
-        steps.append(final_step(parts.form, values, len(steps) in wrong_steps, usual, rng))
-        return Example(self.name, phrased(PROBLEMS, usual, rng).format(e=render(problem)), tuple(steps))
+        steps.append(final_step(parts.form, values, len(steps) in wrong_steps, wording, rng))
+        text = rng.choice(wording.problems).format(e=render(problem))
+        return Example(self.name, text, tuple(steps))
 
     def _rewritten(self, rng: random.Random) -> Example:
         problem, _ = random_problem(rng)
@@ -628,7 +945,7 @@ class Arithmetic:
             text = rng.choice(REWRITES).format(a=before, b=after)
             steps.append(WorldStep(text, mistake is None, rationale, mistake))
             before = after
-        return Example(self.name, phrased(PROBLEMS, False, rng).format(e=render(problem)), tuple(steps))
+        return Example(self.name, rng.choice(VARIED.problems).format(e=render(problem)), tuple(steps))
 
 
 def with_other_sign(example: Example, times: str) -> Example:
@@ -637,11 +954,13 @@ def with_other_sign(example: Example, times: str) -> Example:
     return replace(example, problem=example.problem.replace(" * ", times), steps=steps)
 
 
-def split_step(problem: Run, parts: Parts, mistake: str | None, usual: bool, rng: random.Random) -> WorldStep:
+def split_step(
+    problem: Run, parts: Parts, mistake: str | None, wording: Wording, rng: random.Random
+) -> WorldStep:
     named = {letter: render(node) for letter, node in parts.definitions.items()}
     shown = [f"{letter} = {unbalanced(e, rng) if rng.random() < 0.02 else e}" for letter, e in named.items()]
     form = render(parts.form)
-    text = phrased(SPLITS, usual, rng).format(form=form, defs=joined(shown, rng))
+    text = rng.choice(wording.splits).format(form=form, defs=joined(shown, rng))
     rationale = equality_rationale(
         "The paragraph names the parts. Joined, they must equal the problem.",
         [(render(problem), [form])],
@@ -651,14 +970,14 @@ def split_step(problem: Run, parts: Parts, mistake: str | None, usual: bool, rng
 
 
 def part_step(
-    letter: str, node: Run, mistaken: bool, usual: bool, rng: random.Random
+    letter: str, node: Run, mistaken: bool, wording: Wording, rng: random.Random
 ) -> tuple[WorldStep, int]:
     mistake = None
     start = node
     if mistaken and rng.random() < 0.12:
         start, mistake = miscopied(node, rng)
     chain = work_out(start, rng, mistaken and mistake is None)
-    text = phrased(PARTS, usual, rng).format(l=letter, chain=chain_text(list(chain.parts), rng))
+    text = rng.choice(wording.parts).format(l=letter, chain=chain_text(list(chain.parts), rng))
     rationale = equality_rationale(
         f"The paragraph works out {letter}. Every part must equal its definition.",
         [(render(node), list(chain.parts))],
@@ -668,7 +987,7 @@ def part_step(
 
 
 def final_step(
-    form: Run, values: dict[str, int], mistaken: bool, usual: bool, rng: random.Random
+    form: Run, values: dict[str, int], mistaken: bool, wording: Wording, rng: random.Random
 ) -> WorldStep:
     node = as_run(filled(form, values, rng))
     mistake = None
@@ -683,7 +1002,7 @@ def final_step(
             answer = slip_of(chain.value, rng)
         mistake = "wrong_final_answer"
     shown_form = render(form)
-    text = phrased(FINALS, usual, rng).format(
+    text = rng.choice(wording.finals).format(
         form=shown_form, chain=chain_text(list(chain.parts), rng), answer=answer
     )
     rationale = equality_rationale(
@@ -693,3 +1012,6 @@ def final_step(
     )
     mistake = mistake or chain.mistake
     return WorldStep(text, mistake is None, rationale, mistake)
+
+
+WORLD = Arithmetic()

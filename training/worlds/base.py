@@ -1,4 +1,4 @@
-"""What every world hands out: a problem, a solution with known labels, and a rationale for every step.
+"""What every world hands out: problems, solutions with known labels, and a rationale for every step.
 
 Knows the shape of an example and how a rationale's code is run to learn its output. What a domain's
 problems and mistakes look like is the business of one file a domain; how a rationale becomes protocol
@@ -10,16 +10,20 @@ from __future__ import annotations
 import contextlib
 import io
 import random
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 __all__ = [
     "Example",
+    "Exercise",
     "Rationale",
     "World",
     "WorldStep",
+    "boxed_answer",
     "equality_rationale",
+    "judged",
+    "numbered",
     "planted_steps",
     "run_trusted",
 ]
@@ -60,25 +64,103 @@ class WorldStep:
 
 @dataclass(frozen=True)
 class Example:
-    """A problem, its solution step by step, and the index of the first wrong step (0-based) or None."""
+    """A problem and a solution whose every step is labelled and verified.
+
+    Attributes:
+        domain: The world's name.
+        problem: The problem's text.
+        steps: The solution.
+        setup: Code that holds what the model extracted from the problem; it stands before the first step's
+            code, and since one solution's steps share a session, later steps use its names. No other name
+            lives on from step to step.
+    """
 
     domain: str
     problem: str
     steps: tuple[WorldStep, ...]
+    setup: str = ""
 
     @property
     def first_error(self) -> int | None:
+        """The index of the first wrong step, from 0, or None."""
         return next((index for index, step in enumerate(self.steps) if not step.correct), None)
 
 
+@dataclass(frozen=True)
+class Exercise:
+    """A problem for a solver, with one right solution.
+
+    Attributes:
+        domain: The world's name.
+        problem: The problem's text.
+        steps: A right solution, ``Step 1: …`` and so on; the last holds the answer in ``\\boxed{}``.
+        answer: What stands in the box.
+    """
+
+    domain: str
+    problem: str
+    steps: tuple[str, ...]
+    answer: str
+
+
 class World(Protocol):
-    """A domain whose reasoning code can check."""
+    """A domain whose reasoning code can check.
+
+    Attributes:
+        name: The domain's name in recipes, tables and files.
+        styles: The phrasing styles of its solutions; ``solver`` is how ``exercise`` writes.
+        held_out_style: The one of them that training never draws, to measure how far a verifier carries.
+    """
 
     name: str
+    styles: tuple[str, ...]
+    held_out_style: str
 
-    def example(self, rng: random.Random) -> Example:
-        """Draw one example; the same generator state gives the same example."""
+    def example(self, rng: random.Random, style: str | None = None) -> Example:
+        """Draw one example; the same generator state gives the same example.
+
+        Args:
+            rng: The source of chance.
+            style: The phrasing style; None draws one of those that are not held out.
+        """
         ...
+
+    def exercise(self, rng: random.Random) -> Exercise:
+        """Draw a problem for a solver with a right solution in the ``solver`` style."""
+        ...
+
+    def read(self, problem: str, steps: Sequence[str]) -> Example | None:
+        """Label a solver's solution and write the rationales, or None if a step is unreadable."""
+        ...
+
+
+BOX = "\\boxed{"
+
+
+def boxed_answer(text: str) -> str | None:
+    """What stands in the last ``\\boxed{}`` of a text, or None."""
+    start, end = text.rfind(BOX), text.rfind("}")
+    return text[start + len(BOX) : end].strip() if 0 <= start < end else None
+
+
+def numbered(steps: Iterable[str]) -> tuple[str, ...]:
+    """The steps with ``Step 1: `` and so on in front."""
+    return tuple(f"Step {number}: {step}" for number, step in enumerate(steps, start=1))
+
+
+def judged(analysis: str, code: str, setup: str = "") -> Rationale:
+    """The rationale whose code prints, on its last line, what it should be and then True or False.
+
+    Args:
+        analysis: The analysis part.
+        code: Code that ends by printing the expected value and whether the step agrees with it.
+        setup: The example's set-up, which the code may use.
+    """
+    output = run_trusted(setup + code)
+    expected, _, verdict = output.rpartition("\n")[2].rpartition(" ")
+    if verdict == "True":
+        return Rationale(analysis, code, output, "The code prints True.")
+    return Rationale(analysis, code, output, f"The code prints False: it should be {expected}.")
 
 
 def run_trusted(code: str, variables: Mapping[str, object] | None = None) -> str:

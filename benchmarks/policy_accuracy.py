@@ -1,0 +1,112 @@
+"""How well a solver solves and repairs: pass@1 on fresh exercises, and answers to true and false critiques.
+
+Exercises come from seeds that training does not use, sampling is at temperature 0.7 without truncation, and
+attempts are judged by their worlds. A wrong attempt gets a true critique (its first wrong step, with what the
+step's code prints), a right one a false critique (a random step, with what another solution's code printed).
+Intervals are Wilson's, 95%.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import random
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from scipy.stats import binomtest
+
+from genprm_sdk.backends import Sampling
+from genprm_sdk.backends.llama_cpp import LlamaCppBackend
+from genprm_sdk.models import find_model
+from genprm_sdk.prompt import Segment
+from genprm_sdk.training.sampling import draw_exercises, is_right
+from genprm_sdk.training.solving import Attempt, attempt_example, conversation, question
+from genprm_sdk.training.worlds import WORLDS
+from genprm_sdk.types import split_steps
+
+LONGEST = 500
+
+
+def share(hits: int, of: int) -> str:
+    if not of:
+        return "-"
+    interval = binomtest(hits, of).proportion_ci(method="wilson")
+    return f"{hits / of:.1%} ({interval.low:.1%} to {interval.high:.1%}) of {of}"
+
+
+async def written(backend: LlamaCppBackend, prompt: Sequence[Segment], seed: int) -> tuple[str, ...]:
+    sequence = await backend.open(prompt)
+    try:
+        sampling = Sampling(temperature=0.7, top_p=1.0, top_k=0, seed=seed)
+        generation = await sequence.generate([], LONGEST, sampling)
+    finally:
+        await sequence.close()
+    return tuple(split_steps(generation.text)) if generation.finish == "end" else ()
+
+
+async def measure(arguments: argparse.Namespace) -> dict[str, dict[str, str]]:
+    table = {}
+    _, file = find_model(arguments.model)
+    async with await LlamaCppBackend.load(file) as backend:
+        for domain in arguments.domains or WORLDS:
+            counts: Counter[str] = Counter()
+            rng = random.Random(f"{arguments.seed}/{domain}")
+            conclusions = ["The code prints False."]
+            for number, exercise in enumerate(draw_exercises([domain], arguments.examples, "benchmark")):
+                steps = await written(backend, question(exercise.problem), number)
+                attempt = Attempt(domain, exercise.problem, exercise.steps, steps)
+                example = attempt_example(attempt) if steps else None
+                right = is_right(attempt, exercise.answer)
+                counts["right"] += right
+                counts["readable"] += example is not None
+                if example is None:
+                    continue
+                wrong = example.first_error
+                counts["right answer, wrong step"] += right and wrong is not None
+                if right and wrong is None:
+                    challenged = rng.randrange(len(steps))
+                    reason = f"{example.steps[challenged].rationale.analysis} {rng.choice(conclusions)}"
+                elif not right and wrong is not None:
+                    challenged = wrong
+                    rationale = example.steps[wrong].rationale
+                    conclusions.append(rationale.conclusion)
+                    reason = f"{rationale.analysis} {rationale.conclusion}"
+                else:
+                    continue
+                prompt = conversation(exercise.problem, steps, steps[challenged], reason)
+                again = Attempt(
+                    domain, exercise.problem, exercise.steps, await written(backend, prompt, number)
+                )
+                kind = "kept" if right else "repaired"
+                counts[kind] += is_right(again, exercise.answer)
+                counts[f"of {kind}"] += 1
+            row = {
+                "pass@1": share(counts["right"], arguments.examples),
+                "readable": share(counts["readable"], arguments.examples),
+                "right answer with a wrong step": share(counts["right answer, wrong step"], counts["right"]),
+                "wrong ones repaired after a true critique": share(counts["repaired"], counts["of repaired"]),
+                "right ones kept after a false critique": share(counts["kept"], counts["of kept"]),
+            }
+            table[domain] = row
+            print(domain, *(f"  {name}: {value}" for name, value in row.items()), sep="\n", flush=True)
+    return table
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", default="policy-mini")
+    parser.add_argument("--examples", type=int, default=100)
+    parser.add_argument("--domains", nargs="*", choices=sorted(WORLDS))
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, help="also write the table as JSON")
+    arguments = parser.parse_args()
+    table = asyncio.run(measure(arguments))
+    if arguments.out:
+        arguments.out.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

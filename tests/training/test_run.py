@@ -1,0 +1,134 @@
+"""A recipe from nothing to a file, in two rounds, stopped and resumed; on a model too small to be good."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from genprm_sdk.models import read_gguf_metadata
+from genprm_sdk.training import run as module
+from genprm_sdk.training.checkpoint import latest_step
+from genprm_sdk.training.run import main
+from genprm_sdk.training.sampling import draw_exercises, is_right
+from genprm_sdk.training.solving import Attempt, read_attempts, write_attempts
+from genprm_sdk.training.worlds import WORLDS
+
+SHAPE = {
+    "vocabulary": 700, "width": 32, "layers": 1, "heads": 2, "key_value_heads": 1, "feed_forward": 32,
+}  # fmt: skip
+
+
+def recipe(role: str, **changes: Any) -> dict[str, Any]:
+    return {
+        "model": f"tiny-{role}",
+        "role": role,
+        "vocabulary": {"size": 700, "examples": 15},
+        "shape": SHAPE,
+        "schedule": {"steps": 6, "tokens": 512, "checkpoint_every": 1, "probe_every": 3},
+        "shares": {"arithmetic": 1.0, "dyck": 1.0},
+        "attempts": {"from_step": 3, "share": 0.5, "for_each_domain": 4},
+        **changes,
+    }
+
+
+def wrong_attempts() -> Iterator[Attempt]:
+    """A solver's solutions as a trained one would write them: readable, and wrong."""
+    for seed in range(40):
+        example = WORLDS["arithmetic"].example(random.Random(seed), "solver")
+        if example.first_error is not None:
+            steps = tuple(step.text for step in example.steps)
+            yield Attempt("arithmetic", example.problem, steps, steps)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> dict[str, Path]:
+    paths = {role: tmp_path / f"{role}.yaml" for role in ("policy", "verifier")}
+    for role, path in paths.items():
+        path.write_text(yaml.safe_dump(recipe(role)))
+    return paths
+
+
+def test_both_models_from_nothing(
+    files: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    solver, out = tmp_path / "solver", tmp_path / "out"
+    quick = ["--threads", "1", "--device", "cpu"]
+    assert main([str(files["policy"]), "--out", str(solver), "--until", "2", *quick]) == 3
+    assert latest_step(solver / "checkpoints") == 2
+    assert "stopped before the end" in capsys.readouterr().err
+
+    assert main([str(files["verifier"]), "--out", str(out), "--solver", str(solver), *quick]) == 2
+    assert "is at step 2 of 3: train it first" in capsys.readouterr().err
+    assert latest_step(out / "checkpoints") == 3  # the first round was done all the same
+
+    write_attempts(solver / "attempts.jsonl", wrong_attempts())
+    assert main([str(files["policy"]), "--out", str(solver), *quick]) == 0
+    assert main([str(files["verifier"]), "--out", str(out), "--solver", str(solver), *quick]) == 0
+    assert "exact on fresh problems: arithmetic 0%  dyck 0%" in capsys.readouterr().err
+    for folder, role in ((solver, "policy"), (out, "verifier")):
+        metadata = read_gguf_metadata(folder / f"tiny-{role}.gguf")
+        assert metadata["genprm.role"] == role
+        assert metadata["genprm.domains"] == ("arithmetic", "dyck")
+        curve = [json.loads(line) for line in (folder / "curve.jsonl").read_text().splitlines()]
+        assert [line["step"] for line in curve] == sorted({line["step"] for line in curve})
+        assert curve[-1]["step"] == 6
+        assert set(curve[-1]["exact"]) == {"arithmetic", "dyck"}
+
+    before = (out / "tiny-verifier.gguf").read_bytes()
+    assert main([str(files["verifier"]), "--out", str(out), "--solver", str(solver), *quick]) == 0
+    assert (out / "tiny-verifier.gguf").read_bytes() == before
+
+
+def test_the_solver_attempts_fresh_exercises(
+    files: dict[str, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """An untrained solver's attempts are sampled, written down, and found to be of no use."""
+    monkeypatch.setattr("genprm_sdk.training.sampling.LONGEST", 60)
+    quick = ["--threads", "1", "--device", "cpu"]
+    assert main([str(files["policy"]), "--out", str(tmp_path / "solver"), *quick]) == 2
+    assert "none of the attempts is wrong in a way that its world can tell" in capsys.readouterr().err
+    attempts = read_attempts(tmp_path / "solver" / "attempts.jsonl")
+    problems = {exercise.problem for exercise in draw_exercises(["arithmetic", "dyck"], 4, "attempts")}
+    assert {attempt.problem for attempt in attempts} <= problems
+
+
+def test_bad_input_is_one_clear_error(
+    files: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = str(tmp_path / "out")
+    quick = ["--threads", "1", "--device", "cpu"]
+    assert main(["nothing", "--out", out]) == 2
+    assert "error: no recipe is called 'nothing'" in capsys.readouterr().err
+    assert main([str(files["verifier"]), "--out", out, *quick]) == 2
+    assert "the recipe needs a solver: give its folder" in capsys.readouterr().err
+    changed = recipe("verifier", shares={"arithmetic": 2.0, "dyck": 1.0})
+    files["verifier"].write_text(yaml.safe_dump(changed))
+    assert main([str(files["verifier"]), "--out", out, "--until", "4", *quick]) == 2
+    assert "another recipe (it differs in recipe.shares.arithmetic)" in capsys.readouterr().err
+    assert latest_step(Path(out) / "checkpoints") == 3
+
+
+def test_whether_an_attempt_is_right() -> None:
+    exercise = draw_exercises(["dyck"], 1, "test")[0]
+    steps = exercise.steps
+    assert is_right(Attempt("dyck", exercise.problem, steps, steps), exercise.answer)
+    assert not is_right(Attempt("dyck", exercise.problem, steps, steps[:-1]), exercise.answer)
+    assert not is_right(Attempt("dyck", exercise.problem, steps, ()), exercise.answer)
+    assert draw_exercises(["dyck"], 3, "test") == draw_exercises(["dyck"], 3, "test")
+    assert draw_exercises(["dyck"], 3, "test") != draw_exercises(["dyck"], 3, "other")
+
+
+def test_an_unfinished_curve_is_cut_where_the_run_resumes(tmp_path: Path) -> None:
+    path = tmp_path / "curve.jsonl"
+    path.write_text('{"step": 20, "loss": 1.0}\n{"step": 40, "loss": 0.9}\n')
+    module.Curve(path, 20)
+    assert path.read_text() == '{"step": 20, "loss": 1.0}\n'

@@ -1,0 +1,233 @@
+"""Train the model of one recipe, resumably, and export it.
+
+    python -m genprm_sdk.training.run policy-mini --out build/policy-mini
+    python -m genprm_sdk.training.run genprm-mini --out build/genprm-mini --solver build/policy-mini
+
+Run it again after an interruption and it goes on from the last checkpoint. ``--minutes`` ends a run in time
+on a machine that is lent by the minute.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import random
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tokenizers import Tokenizer
+
+from .checkpoint import check_identity, latest_step
+from .dataset import example_texts
+from .export import PolicyCard, VerifierCard, export_model
+from .recipe import Recipe, RecipeError, bundled_recipe, load_recipe
+from .sampling import draw_exercises, sample_attempts
+from .sft import Progress, identity_of, load_weights, train
+from .solving import Attempt, exercise_texts, read_attempts, write_attempts
+from .sources import probes_of, source_of
+from .tokenizer import load_tokenizer, train_tokenizer
+from .worlds import WORLDS
+
+__all__ = ["Limits", "main", "run_recipe"]
+
+
+def tokenizer_of(recipe: Recipe, folder: Path) -> Tokenizer:
+    """The vocabulary in the folder, learnt first if there is none."""
+    path = folder / "tokenizer.json"
+    if not path.exists():
+        rng = random.Random(f"vocabulary/{recipe.vocabulary.examples}")
+        texts: list[str] = []
+        for name in sorted(WORLDS):
+            for _ in range(recipe.vocabulary.examples):
+                texts += example_texts(WORLDS[name].example(rng), rng)
+                texts += exercise_texts(WORLDS[name].exercise(rng))
+        tokenizer = train_tokenizer(texts, recipe.vocabulary.size)
+        tokenizer.save(str(path.with_suffix(".part")))
+        path.with_suffix(".part").replace(path)
+    return load_tokenizer(path)
+
+
+def rest_of_identity(recipe: Recipe, tokenizer: Tokenizer) -> dict[str, object]:
+    """What decides the weights beside shape and schedule."""
+    fields = recipe.model_dump(mode="json", exclude={"shape", "schedule"})
+    digest = hashlib.sha256(tokenizer.to_str().encode()).hexdigest()
+    return {"recipe": fields, "tokenizer": digest}
+
+
+def attempts_of(recipe: Recipe, folder: Path, device: str | None) -> list[Attempt]:
+    """The solver's attempts in its folder, sampled first if there are none.
+
+    Raises:
+        ValueError: The solver has not been trained as far as the second round.
+    """
+    path = folder / "attempts.jsonl"
+    if not path.exists():
+        solver = load_recipe(folder / "recipe.yaml")
+        if recipe.attempts is None:
+            raise RecipeError(f"{recipe.model} has no second round")
+        reached = latest_step(folder / "checkpoints") or 0
+        needed = solver.attempts.from_step if solver.attempts else solver.schedule.steps
+        if reached < needed:
+            raise ValueError(f"the solver in {folder} is at step {reached} of {needed}: train it first")
+        weights = load_weights(solver.shape, folder / "checkpoints")
+        tokenizer = load_tokenizer(folder / "tokenizer.json")
+        exercises = draw_exercises(list(solver.shares), recipe.attempts.for_each_domain, "attempts")
+        _say(f"sampling {len(exercises):,} attempts of {solver.model}, step {reached}")
+        attempts = sample_attempts(
+            weights, solver.shape, tokenizer, exercises, recipe.attempts.temperature, device=device or "cpu"
+        )
+        write_attempts(path, attempts)
+    return read_attempts(path)
+
+
+class Curve:
+    """The run's progress as JSON Lines; what lies behind the checkpoint it resumes from is dropped."""
+
+    def __init__(self, path: Path, step: int) -> None:
+        self._path = path
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        kept = [line for line in lines if json.loads(line)["step"] <= step]
+        path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+
+    def add(self, progress: Progress) -> None:
+        fields = {"step": progress.step, "loss": round(progress.loss, 5), "exact": progress.exact}
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(
+                json.dumps({name: value for name, value in fields.items() if value is not None}) + "\n"
+            )
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Where this process stops before the recipe's end: behind a step, or after some minutes."""
+
+    until: int | None = None
+    minutes: float | None = None
+
+
+def run_recipe(
+    recipe: Recipe,
+    folder: Path,
+    solver: Path | None = None,
+    limits: Limits | None = None,
+    device: str | None = None,
+    threads: int | None = None,
+) -> Path | None:
+    """Train, or go on training; returns the GGUF file once the recipe is done.
+
+    Args:
+        recipe: What to train.
+        folder: Where vocabulary, checkpoints, curve and result lie.
+        solver: The trained solver's folder, for a verifier with a second round.
+        limits: Where to stop before the end.
+        device: ``cpu``, ``cuda``, …; None takes a GPU where there is one.
+        threads: CPU threads; None leaves torch's own choice.
+    """
+    limits = limits or Limits()
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer = tokenizer_of(recipe, folder)
+    checkpoints = folder / "checkpoints"
+    rest = rest_of_identity(recipe, tokenizer)
+    check_identity(checkpoints, identity_of(recipe.shape, recipe.schedule, rest))
+    (folder / "recipe.yaml").write_text(
+        json.dumps(recipe.model_dump(mode="json"), indent=1), encoding="utf-8"
+    )
+    probes = probes_of(recipe, tokenizer)
+    for until, attempts_needed in _rounds(recipe, limits.until):
+        reached = latest_step(checkpoints) or 0
+        if reached >= until:
+            continue
+        attempts: Sequence[Attempt] | None = None
+        if attempts_needed:
+            if recipe.role == "verifier" and solver is None:
+                raise ValueError(f"from step {reached} on the recipe needs a solver: give its folder")
+            attempts = attempts_of(recipe, solver or folder, device)
+        curve = Curve(folder / "curve.jsonl", reached)
+        progresses = train(
+            recipe.shape,
+            source_of(recipe, tokenizer, attempts),
+            recipe.schedule,
+            checkpoints,
+            identity=rest,
+            probes=probes,
+            device=device,
+            threads=threads,
+            until=until,
+            minutes=limits.minutes,
+        )
+        for progress in progresses:
+            curve.add(progress)
+            _report(progress)
+        if (latest_step(checkpoints) or 0) < until:
+            return None
+    if (latest_step(checkpoints) or 0) < recipe.schedule.steps:
+        return None
+    return _export(recipe, folder, tokenizer)
+
+
+def _rounds(recipe: Recipe, until: int | None) -> Iterator[tuple[int, bool]]:
+    last = recipe.schedule.steps if until is None else min(until, recipe.schedule.steps)
+    second = recipe.attempts.from_step if recipe.attempts else last
+    if second > 0:
+        yield min(second, last), False
+    if second < last:
+        yield last, True
+
+
+def _export(recipe: Recipe, folder: Path, tokenizer: Tokenizer) -> Path:
+    result = folder / f"{recipe.model}.gguf"
+    domains = tuple(recipe.shares)
+    card = (
+        VerifierCard(name=recipe.model, domains=domains)
+        if recipe.role == "verifier"
+        else PolicyCard(name=recipe.model, domains=domains)
+    )
+    export_model(load_weights(recipe.shape, folder / "checkpoints"), recipe.shape, tokenizer, card, result)
+    return result
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
+def _report(progress: Progress) -> None:
+    if progress.step % 100 == 0 or progress.exact:
+        _say(
+            f"step {progress.step}/{progress.steps}  loss {progress.loss:.4f}"
+            f"  {progress.tokens_per_second:,.0f} tokens/s  {progress.seconds_left / 60:.0f} min left"
+        )
+    if progress.exact:
+        _say("  exact on fresh problems: " + "  ".join(f"{n} {s:.0%}" for n, s in progress.exact.items()))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; 2 for input that is wrong, 3 where a limit ended the run before its end."""
+    parser = argparse.ArgumentParser(description="Train the model of a recipe and export it.")
+    parser.add_argument("recipe", help="a bundled recipe's name, or a YAML file")
+    parser.add_argument("--out", type=Path, required=True, help="the run's folder")
+    parser.add_argument(
+        "--solver", type=Path, help="the trained solver's folder, for a verifier's second round"
+    )
+    parser.add_argument("--device", help="cpu, cuda, …; by default a GPU where there is one")
+    parser.add_argument("--threads", type=int, help="CPU threads")
+    parser.add_argument("--minutes", type=float, help="stop with a checkpoint after so many minutes")
+    parser.add_argument("--until", type=int, help="stop with a checkpoint after this step")
+    given = parser.parse_args(arguments)
+    try:
+        path = Path(given.recipe)
+        recipe = load_recipe(path if path.suffix == ".yaml" else bundled_recipe(given.recipe))
+        limits = Limits(given.until, given.minutes)
+        result = run_recipe(recipe, given.out, given.solver, limits, given.device, given.threads)
+    except (ValueError, OSError) as error:
+        _say(f"error: {error}")
+        return 2
+    _say(f"wrote {result}" if result else "stopped before the end: run it again to go on")
+    return 0 if result else 3
+
+
+if __name__ == "__main__":
+    sys.exit(main())
