@@ -66,8 +66,11 @@ soak: $(STAMPS)/dev ## run the long tests that `make test` leaves out
 	@echo "==> pytest -m soak"
 	@$(BIN)/pytest -m soak --timeout 7200 $(ARGS) || { status=$$?; [ $$status = 5 ] && echo "no soak tests selected" || exit $$status; }
 
-mini: $(STAMPS)/dev ## train genprm-mini from scratch into build/genprm-mini; resumes
-	@$(BIN)/python -m genprm_sdk.training.mini --out build/genprm-mini $(ARGS)
+mini: $(STAMPS)/dev ## train both bundled models from nothing into build/; hours, resumes
+	@echo "==> policy-mini"
+	@$(BIN)/python -m genprm_sdk.training.run policy-mini --out build/policy-mini $(ARGS)
+	@echo "==> genprm-mini"
+	@$(BIN)/python -m genprm_sdk.training.run genprm-mini --out build/genprm-mini --solver build/policy-mini $(ARGS)
 
 clean: ## remove .venv, build outputs and caches
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -64,7 +64,7 @@ class VerifierCard:
     prompt_style: str = "chat"
     history: str = "steps"
     analysis_tokens: int = 128
-    turn_tokens: int = 768
+    turn_tokens: int = 1536
     rounds: int = 3
     protocol: str = "genprm-1"
 

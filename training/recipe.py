@@ -71,6 +71,7 @@ class Recipe(_Strict):
         branches: At most so many steps of one solution are verified, by world; ``others`` for the rest.
         mix: How steps are verified.
         attempts: The second round, if there is one.
+        start_from_solver: Whether a verifier begins with the solver's weights: who can solve can copy.
     """
 
     model: str
@@ -82,6 +83,7 @@ class Recipe(_Strict):
     branches: dict[str, Annotated[int, Field(ge=1)]] = {"others": 5}
     mix: Mix = Mix()
     attempts: AttemptRound | None = None
+    start_from_solver: bool = False
 
     @field_validator("shares")
     @classmethod

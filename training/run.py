@@ -15,12 +15,14 @@ import json
 import random
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import torch
 from tokenizers import Tokenizer
 
 from .checkpoint import check_identity, latest_step
+from .curve import Curve
 from .dataset import example_texts
 from .export import PolicyCard, VerifierCard, export_model
 from .recipe import Recipe, RecipeError, bundled_recipe, load_recipe
@@ -83,23 +85,6 @@ def attempts_of(recipe: Recipe, folder: Path, device: str | None) -> list[Attemp
     return read_attempts(path)
 
 
-class Curve:
-    """The run's progress as JSON Lines; what lies behind the checkpoint it resumes from is dropped."""
-
-    def __init__(self, path: Path, step: int) -> None:
-        self._path = path
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        kept = [line for line in lines if json.loads(line)["step"] <= step]
-        path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
-
-    def add(self, progress: Progress) -> None:
-        fields = {"step": progress.step, "loss": round(progress.loss, 5), "exact": progress.exact}
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(
-                json.dumps({name: value for name, value in fields.items() if value is not None}) + "\n"
-            )
-
-
 @dataclass(frozen=True)
 class Limits:
     """Where this process stops before the recipe's end: behind a step, or after some minutes."""
@@ -136,22 +121,24 @@ def run_recipe(
         json.dumps(recipe.model_dump(mode="json"), indent=1), encoding="utf-8"
     )
     probes = probes_of(recipe, tokenizer)
+    initial = None
+    if recipe.start_from_solver and latest_step(checkpoints) is None:
+        initial = _weights_of_solver(recipe, _solver(solver))
     for until, attempts_needed in _rounds(recipe, limits.until):
         reached = latest_step(checkpoints) or 0
         if reached >= until:
             continue
         attempts: Sequence[Attempt] | None = None
         if attempts_needed:
-            if recipe.role == "verifier" and solver is None:
-                raise ValueError(f"from step {reached} on the recipe needs a solver: give its folder")
-            attempts = attempts_of(recipe, solver or folder, device)
-        curve = Curve(folder / "curve.jsonl", reached)
+            attempts = attempts_of(recipe, _solver(solver) if recipe.role == "verifier" else folder, device)
+        curve = Curve(folder, reached)
         progresses = train(
             recipe.shape,
             source_of(recipe, tokenizer, attempts),
             recipe.schedule,
             checkpoints,
             identity=rest,
+            initial=initial,
             probes=probes,
             device=device,
             threads=threads,
@@ -166,6 +153,19 @@ def run_recipe(
     if (latest_step(checkpoints) or 0) < recipe.schedule.steps:
         return None
     return _export(recipe, folder, tokenizer)
+
+
+def _solver(folder: Path | None) -> Path:
+    if folder is None:
+        raise ValueError("the recipe needs a trained solver: give its folder with --solver")
+    return folder
+
+
+def _weights_of_solver(recipe: Recipe, folder: Path) -> dict[str, torch.Tensor]:
+    solver = load_recipe(folder / "recipe.yaml")
+    if replace(solver.shape, context=recipe.shape.context) != recipe.shape:
+        raise RecipeError(f"{recipe.model} cannot start from {solver.model}: their shapes differ")
+    return load_weights(solver.shape, folder / "checkpoints")
 
 
 def _rounds(recipe: Recipe, until: int | None) -> Iterator[tuple[int, bool]]:

@@ -268,6 +268,7 @@ def _restore(model: nn.Module, optimisers: list[torch.optim.Optimizer], checkpoi
         raise CheckpointError("the checkpoint holds another model: remove it to start anew") from error
 
 
+EMBEDDING = "model.embed_tokens.weight"
 TIED = "lm_head.weight"
 """Shares its memory with the embedding, and is not stored."""
 
@@ -286,6 +287,7 @@ def train(
     folder: Path,
     *,
     identity: Mapping[str, Any] | None = None,
+    initial: Mapping[str, torch.Tensor] | None = None,
     probes: Mapping[str, list[Tree]] | None = None,
     device: str | None = None,
     threads: int | None = None,
@@ -300,6 +302,7 @@ def train(
         settings: How long and how fast.
         folder: Where checkpoints lie.
         identity: What else decides the result; a checkpoint of another identity is refused.
+        initial: Weights to begin with, where there is no checkpoint; None draws them from the seed.
         probes: Trees of fresh problems by name, measured from time to time.
         device: ``cpu``, ``cuda``, …; None takes a GPU where there is one.
         threads: CPU threads for torch; None leaves torch's own choice.
@@ -322,6 +325,8 @@ def train(
     if found is not None:
         _restore(model, optimisers, found)
         first, recent = found.step, float(found.notes["loss"])
+    elif initial is not None:
+        model.load_state_dict({**initial, TIED: initial[EMBEDDING]})
     last = settings.steps if until is None else min(settings.steps, until)
 
     def checkpoint_now(step: int) -> None:

@@ -12,7 +12,6 @@ import pytest
 import yaml
 
 from genprm_sdk.models import read_gguf_metadata
-from genprm_sdk.training import run as module
 from genprm_sdk.training.checkpoint import latest_step
 from genprm_sdk.training.run import main
 from genprm_sdk.training.sampling import draw_exercises, is_right
@@ -125,10 +124,3 @@ def test_whether_an_attempt_is_right() -> None:
     assert not is_right(Attempt("dyck", exercise.problem, steps, ()), exercise.answer)
     assert draw_exercises(["dyck"], 3, "test") == draw_exercises(["dyck"], 3, "test")
     assert draw_exercises(["dyck"], 3, "test") != draw_exercises(["dyck"], 3, "other")
-
-
-def test_an_unfinished_curve_is_cut_where_the_run_resumes(tmp_path: Path) -> None:
-    path = tmp_path / "curve.jsonl"
-    path.write_text('{"step": 20, "loss": 1.0}\n{"step": 40, "loss": 0.9}\n')
-    module.Curve(path, 20)
-    assert path.read_text() == '{"step": 20, "loss": 1.0}\n'
