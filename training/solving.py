@@ -80,7 +80,8 @@ def read_attempts(path: Path) -> list[Attempt]:
         ValueError: A line is no attempt, or names an unknown domain.
     """
     attempts = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    text = path.read_text(encoding="utf-8").removesuffix("\n")
+    for number, line in enumerate(text.split("\n"), start=1):  # splitlines would split at U+2028 too
         try:
             fields = json.loads(line)
             attempt = Attempt(

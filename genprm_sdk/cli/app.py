@@ -31,8 +31,10 @@ app = typer.Typer(
 )
 evaluations = typer.Typer(help="Run a benchmark and print its own metric.", rich_markup_mode=None)
 app.add_typer(evaluations, name="eval")
+models = typer.Typer(help="The models that come with the package.", rich_markup_mode=None)
+app.add_typer(models, name="models")
 
-Model = Annotated[str, typer.Option("--model", help="A name that `genprm doctor` lists, or a GGUF file.")]
+Model = Annotated[str, typer.Option("--model", help="A name that `genprm models` lists, or a GGUF file.")]
 Samples = Annotated[int, typer.Option("--samples", min=1, help="Independent verification paths a solution.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same result.")]
 Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Only the first records of each file.")]
@@ -92,7 +94,7 @@ def check(
 
 @app.command()
 def demo(threads: Threads = None) -> int:
-    """Check four short solutions with the bundled model."""
+    """Check short solutions from four domains with the bundled model."""
     from .demo import run_demo
 
     return run_demo(lambda: opening.open_verifier(opening.DEFAULT_MODEL, True, threads))
@@ -104,6 +106,25 @@ def doctor() -> int:
     from .doctor import run_doctor
 
     return run_doctor()
+
+
+@models.callback(invoke_without_command=True)
+def models_root(context: typer.Context) -> int:
+    if context.invoked_subcommand is not None:
+        return 0
+    from .models import list_models
+
+    return list_models()
+
+
+@models.command("show")
+def models_show(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A name that `genprm models` lists.")],
+) -> int:
+    """Print a model's card: what it is, how it was trained, what was measured."""
+    from .models import show_model
+
+    return show_model(name)
 
 
 @evaluations.command("bigbench-mistake")

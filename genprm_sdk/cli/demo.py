@@ -1,4 +1,4 @@
-"""``genprm demo``: four bundled solutions, two of them with a known mistake."""
+"""``genprm demo``: bundled solutions from four domains, three of them with a known mistake."""
 
 from __future__ import annotations
 

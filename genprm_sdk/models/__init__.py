@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .catalogue import BundledModel, bundled_models, find_model
+from .catalogue import BundledModel, bundled_model, bundled_models, find_model
 from .gguf import MetadataValue, read_gguf_metadata
 from .settings import VerifierSettings
 
@@ -10,6 +10,7 @@ __all__ = [
     "BundledModel",
     "MetadataValue",
     "VerifierSettings",
+    "bundled_model",
     "bundled_models",
     "find_model",
     "read_gguf_metadata",

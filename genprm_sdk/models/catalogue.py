@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from ..errors import UnknownModelError
 
-__all__ = ["BundledModel", "bundled_models", "find_model"]
+__all__ = ["BundledModel", "bundled_model", "bundled_models", "find_model"]
 
 DATA = Path(__file__).parent / "data"
 
@@ -19,11 +20,13 @@ class BundledModel:
 
     Attributes:
         name: What callers write.
+        role: What it writes: ``verifier`` or ``policy``.
         description: One line.
         file: The GGUF file's name; the model card lies beside it under the same name with ``.md``.
     """
 
     name: str
+    role: Literal["verifier", "policy"]
     description: str
     file: str
 
@@ -39,8 +42,15 @@ class BundledModel:
 BUNDLED = (
     BundledModel(
         "genprm-mini",
-        "verifier, 2.3M parameters: multistep arithmetic and grade-school word problems",
+        "verifier",
+        "verifies arithmetic, word problems, sorting, shuffled objects, logical deduction, Dyck languages",
         "genprm-mini.gguf",
+    ),
+    BundledModel(
+        "policy-mini",
+        "policy",
+        "solves small problems of the same six domains step by step",
+        "policy-mini.gguf",
     ),
 )
 
@@ -48,6 +58,19 @@ BUNDLED = (
 def bundled_models() -> tuple[BundledModel, ...]:
     """The models that ship inside the package."""
     return BUNDLED
+
+
+def bundled_model(name: str) -> BundledModel:
+    """The bundled model of a name.
+
+    Raises:
+        UnknownModelError: There is none.
+    """
+    for entry in BUNDLED:
+        if entry.name == name:
+            return entry
+    names = ", ".join(entry.name for entry in BUNDLED)
+    raise UnknownModelError(f"no bundled model is called {name!r}; there are {names}")
 
 
 def find_model(model: str | os.PathLike[str]) -> tuple[str, Path]:

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.anyio
 MODEL = find_model("genprm-mini")[1]
 USER_DEFINED = 4
 KEY = b"tokenizer.ggml.token_type"
-WORD = "<analyze"
+WORD = "analyze"
 
 
 def with_user_defined(word: str, folder: Path) -> Path:

@@ -16,6 +16,7 @@ from genprm_sdk.cli import doctor, main
 from genprm_sdk.cli.demo import demo_records
 from genprm_sdk.cli.doctor import Finding
 from genprm_sdk.cli.solutions import Entry
+from genprm_sdk.models import bundled_models
 
 Write = Callable[..., str]
 
@@ -39,6 +40,26 @@ def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
     for arguments in (["--help"], [], ["eval"], ["check", "--help"]):
         assert main(arguments) == 0
         assert "Usage: genprm" in capsys.readouterr().out
+
+
+def test_the_bundled_models_are_listed_and_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models"]) == 0
+    listed = capsys.readouterr().out
+    assert "genprm-mini │ verifier │" in " ".join(listed.split())
+    assert "policy-mini │ policy" in " ".join(listed.split())
+    for model in bundled_models():
+        assert main(["models", "show", model.name]) == 0
+        assert capsys.readouterr().out == model.card.read_text(encoding="utf-8")
+        assert model.path.stat().st_size < 10e6
+    assert main(["models", "show", "genprm-maxi"]) == 2
+    assert "there are genprm-mini, policy-mini" in capsys.readouterr().err
+
+
+def test_the_policy_is_no_verifier(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "one.json"
+    file.write_text(json.dumps({"problem": "P", "steps": ["a"]}))
+    assert main(["check", str(file), "--model", "policy-mini"]) == 2
+    assert "is a policy, not a verifier" in capsys.readouterr().err
 
 
 def test_a_benchmark_is_printed_and_saved(
@@ -102,13 +123,13 @@ def test_unreadable_records_count_as_wrong(
 
 def test_the_demo_says_how_many_it_found(verifier: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["demo"]) == 0
-    assert "right for 2 of 4" in " ".join(capsys.readouterr().out.split())
+    assert "right for 1 of 4" in " ".join(capsys.readouterr().out.split())
     assert [samples for _, samples, _ in verifier.calls] == [4] * 4
 
 
 def test_the_demo_records_are_whole() -> None:
     records, expected = demo_records()
-    assert expected == [None, 3, None, 1]
+    assert expected == [3, 3, 2, None]
     for entry in records:
         assert isinstance(entry, Entry)
         assert entry.solution.problem

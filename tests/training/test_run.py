@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 
 from genprm_sdk.models import read_gguf_metadata
 from genprm_sdk.training.checkpoint import latest_step
 from genprm_sdk.training.run import main
 from genprm_sdk.training.sampling import draw_exercises, is_right
+from genprm_sdk.training.sft import Shape, load_weights
 from genprm_sdk.training.solving import Attempt, read_attempts, write_attempts
 from genprm_sdk.training.worlds import WORLDS
 
@@ -108,12 +110,35 @@ def test_bad_input_is_one_clear_error(
     assert main(["nothing", "--out", out]) == 2
     assert "error: no recipe is called 'nothing'" in capsys.readouterr().err
     assert main([str(files["verifier"]), "--out", out, *quick]) == 2
-    assert "the recipe needs a solver: give its folder" in capsys.readouterr().err
+    assert "the recipe needs a trained solver: give its folder with --solver" in capsys.readouterr().err
     changed = recipe("verifier", shares={"arithmetic": 2.0, "dyck": 1.0})
     files["verifier"].write_text(yaml.safe_dump(changed))
     assert main([str(files["verifier"]), "--out", out, "--until", "4", *quick]) == 2
     assert "another recipe (it differs in recipe.shares.arithmetic)" in capsys.readouterr().err
     assert latest_step(Path(out) / "checkpoints") == 3
+
+
+def test_a_verifier_starts_from_a_solver_of_its_shape_alone(
+    files: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    solver, out = tmp_path / "solver", tmp_path / "out"
+    quick = ["--threads", "1", "--device", "cpu"]
+    assert main([str(files["policy"]), "--out", str(solver), "--until", "1", *quick]) == 3
+    still = {"steps": 6, "tokens": 512, "matrix_rate": 1e-12, "other_rate": 1e-12}
+    starting = recipe("verifier", start_from_solver=True, schedule=still)
+    files["verifier"].write_text(yaml.safe_dump(starting))
+    arguments = [str(files["verifier"]), "--out", str(out), "--solver", str(solver), "--until", "1", *quick]
+    assert main(arguments) == 3
+    weights = [load_weights(Shape(**SHAPE), folder / "checkpoints") for folder in (solver, out)]
+    for name, weight in weights[0].items():
+        torch.testing.assert_close(weights[1][name], weight, atol=1e-6, rtol=0)
+
+    other = tmp_path / "other"
+    files["verifier"].write_text(yaml.safe_dump({**starting, "shape": {**SHAPE, "layers": 2}}))
+    assert main([str(files["verifier"]), "--out", str(other), "--solver", str(solver), *quick]) == 2
+    assert "tiny-verifier cannot start from tiny-policy: their shapes differ" in capsys.readouterr().err
+    assert main([str(files["verifier"]), "--out", str(other), *quick]) == 2
+    assert "the recipe needs a trained solver" in capsys.readouterr().err
 
 
 def test_whether_an_attempt_is_right() -> None:

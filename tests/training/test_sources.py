@@ -52,9 +52,7 @@ def attempts() -> list[Attempt]:
 def texts(source: TreeSource, tokenizer: Tokenizer, step: int, count: int = 200) -> list[str]:
     rng = random.Random(step)
     trees = (source(rng, step, 4000) for _ in range(count))
-    return [
-        tokenizer.decode(tree.trunk.ids, skip_special_tokens=False) for tree in trees if tree is not None
-    ]
+    return [tokenizer.decode(tree.trunk.ids, skip_special_tokens=False) for tree in trees if tree is not None]
 
 
 @pytest.mark.parametrize("role", ["verifier", "policy"])
