@@ -14,7 +14,7 @@ from rich.console import Console
 from genprm_sdk import Verifier
 from genprm_sdk.report.terminal import render_report
 
-WHICH = 3
+WHICH = 0
 
 
 async def main() -> None:
@@ -23,7 +23,7 @@ async def main() -> None:
     async with Verifier("genprm-mini") as verifier:
         report = await verifier.check(record["steps"], problem=record["problem"], samples=4)
     console = Console(record=True, width=88, file=StringIO(), force_terminal=True)
-    console.print(render_report(report, title="genprm check stamps.json --samples 4"))
+    console.print(render_report(report, title="genprm check expression.json --samples 4"))
     picture = console.export_svg(title="genprm")
     path = Path(__file__).parent / "images" / "check.svg"
     path.parent.mkdir(exist_ok=True)

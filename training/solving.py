@@ -161,7 +161,7 @@ def encode_repair(
         answer = attempt.reference
     row = Row()
     row.add(encode_prompt(attempt.problem, tokenizer), TRUNK_WEIGHT)
-    row.add(encode_segments(tokenizer, [content(_solution(attempt.steps))]), TRUNK_WEIGHT)
+    row.add(encode_segments(tokenizer, [content(_solution(attempt.steps))]), 0.0)  # it may be wrong
     row.add(encode_segments(tokenizer, criticism(attempt.steps[index], reason)), 0.0)
     row.add(encode_segments(tokenizer, [content(_solution(answer)), control(END)]), 1.0)
     return Tree(row)

@@ -69,10 +69,11 @@ def test_a_wrong_attempt_is_repaired(tokenizer: Tokenizer) -> None:
     for seed in range(12):
         tree = encode_repair(ATTEMPT, labelled(True, False), ["F"], tokenizer, random.Random(seed))
         read, asked, written = spans(tokenizer, tree)
-        assert read == (TRUNK_WEIGHT, PROMPT + "Step 1: 1.\n\nStep 2: \\boxed{2}.")
+        assert read == (TRUNK_WEIGHT, PROMPT)
         assert written == (1.0, "Step 1: 1.\n\nStep 2: \\boxed{1}.<|im_end|>\n")
         assert asked[0] == 0.0
-        seen.add(asked[1])
+        assert asked[1].startswith("Step 1: 1.\n\nStep 2: \\boxed{2}.<|im_end|>")
+        seen.add(asked[1].removeprefix("Step 1: 1.\n\nStep 2: \\boxed{2}."))
     said = "It says 2."
     assert seen == {
         CRITIQUE.format(step="Step 2: \\boxed{2}.", reason=reason)
@@ -86,7 +87,7 @@ def test_a_right_attempt_is_kept_whatever_the_critique_says(tokenizer: Tokenizer
         tree = encode_repair(ATTEMPT, labelled(True, True), ["False alarm."], tokenizer, random.Random(seed))
         parts = spans(tokenizer, tree)
         assert parts[-1] == (1.0, "Step 1: 1.\n\nStep 2: \\boxed{2}.<|im_end|>\n")
-        asked.add(parts[1][1])
+        asked.add(parts[1][1].removeprefix("Step 1: 1.\n\nStep 2: \\boxed{2}."))
     steps = ATTEMPT.steps
     assert asked == {
         CRITIQUE.format(step=step, reason=reason)
