@@ -21,7 +21,12 @@ ROOT = Path(__file__).resolve().parents[1]
 # Where each folder of the tree is found once it is installed.
 FOLDERS = {"genprm_sdk": "genprm_sdk", "agents": "genprm_sdk/agents", "training": "genprm_sdk/training"}
 # The files that are shipped beside the modules, as globs on the installed path.
-DATA = ("genprm_sdk/py.typed", "genprm_sdk/data/*.jsonl", "genprm_sdk/models/data/*")
+DATA = (
+    "genprm_sdk/py.typed",
+    "genprm_sdk/data/*.jsonl",
+    "genprm_sdk/models/data/*",
+    "genprm_sdk/training/recipes/*.yaml",
+)
 NOT_SHIPPED = shutil.ignore_patterns("__pycache__", "*.pyc", ".*")
 
 pytestmark = pytest.mark.timeout(300)
