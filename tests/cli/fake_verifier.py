@@ -7,6 +7,7 @@ error, and with SLOW takes a minute.
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
 from collections.abc import AsyncIterator
 
@@ -104,5 +105,7 @@ def open_fake(model: str, execute: bool, threads: int | None) -> FakeVerifier:
 if __name__ == "__main__":
     from genprm_sdk.cli import main, opening
 
+    # A shell's background jobs, and all that they start, are born deaf to interruptions.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     opening.open_verifier = open_fake  # type: ignore[assignment]
     sys.exit(main())
