@@ -9,14 +9,11 @@ Intervals are Wilson's, 95%.
 from __future__ import annotations
 
 import argparse
-import asyncio
-import json
 import random
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 
-from scipy.stats import binomtest
+from _shares import Table, options, run, share, show
 
 from genprm_sdk.backends import Sampling
 from genprm_sdk.backends.llama_cpp import LlamaCppBackend
@@ -30,13 +27,6 @@ from genprm_sdk.types import split_steps
 LONGEST = 500
 
 
-def share(hits: int, of: int) -> str:
-    if not of:
-        return "-"
-    interval = binomtest(hits, of).proportion_ci(method="wilson")
-    return f"{hits / of:.1%} ({interval.low:.1%} to {interval.high:.1%}) of {of}"
-
-
 async def written(backend: LlamaCppBackend, prompt: Sequence[Segment], seed: int) -> tuple[str, ...]:
     sequence = await backend.open(prompt)
     try:
@@ -47,7 +37,7 @@ async def written(backend: LlamaCppBackend, prompt: Sequence[Segment], seed: int
     return tuple(split_steps(generation.text)) if generation.finish == "end" else ()
 
 
-async def measure(arguments: argparse.Namespace) -> dict[str, dict[str, str]]:
+async def measure(arguments: argparse.Namespace) -> Table:
     table = {}
     _, file = find_model(arguments.model)
     async with await LlamaCppBackend.load(file) as backend:
@@ -91,21 +81,13 @@ async def measure(arguments: argparse.Namespace) -> dict[str, dict[str, str]]:
                 "right ones kept after a false critique": share(counts["kept"], counts["of kept"]),
             }
             table[domain] = row
-            print(domain, *(f"  {name}: {value}" for name, value in row.items()), sep="\n", flush=True)
+            show(domain, row)
     return table
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", default="policy-mini")
-    parser.add_argument("--examples", type=int, default=100)
-    parser.add_argument("--domains", nargs="*", choices=sorted(WORLDS))
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, help="also write the table as JSON")
-    arguments = parser.parse_args()
-    table = asyncio.run(measure(arguments))
-    if arguments.out:
-        arguments.out.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
+    parser = options(__doc__, "policy-mini")
+    run(parser, measure)
 
 
 if __name__ == "__main__":

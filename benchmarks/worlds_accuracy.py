@@ -7,27 +7,17 @@ never drew. Intervals are Wilson's, 95%.
 from __future__ import annotations
 
 import argparse
-import asyncio
-import json
 import random
 from collections import Counter
-from pathlib import Path
 
-from scipy.stats import binomtest
+from _shares import Table, options, run, share, show
 
 from genprm_sdk import Verifier
 from genprm_sdk.errors import ContextLengthError
 from genprm_sdk.training.worlds import WORLDS
 
 
-def share(hits: int, of: int) -> str:
-    if not of:
-        return "-"
-    interval = binomtest(hits, of).proportion_ci(method="wilson")
-    return f"{hits / of:.1%} ({interval.low:.1%} to {interval.high:.1%}) of {of}"
-
-
-async def measure(arguments: argparse.Namespace) -> dict[str, dict[str, str]]:
+async def measure(arguments: argparse.Namespace) -> Table:
     table = {}
     async with Verifier(arguments.model, execute=not arguments.no_execute) as verifier:
         for name in arguments.domains or WORLDS:
@@ -54,24 +44,16 @@ async def measure(arguments: argparse.Namespace) -> dict[str, dict[str, str]]:
             if beyond:
                 row["longer than the context"] = str(beyond)
             table[name] = row
-            print(name, *(f"  {kind}: {value}" for kind, value in row.items()), sep="\n", flush=True)
+            show(name, row)
     return table
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", default="genprm-mini")
-    parser.add_argument("--examples", type=int, default=100, help="of each domain")
-    parser.add_argument("--domains", nargs="*", choices=sorted(WORLDS))
+    parser = options(__doc__, "genprm-mini")
     parser.add_argument("--samples", type=int, default=1)
-    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--held-out", action="store_true", help="draw the style that training never drew")
     parser.add_argument("--no-execute", action="store_true")
-    parser.add_argument("--out", type=Path, help="also write the table as JSON")
-    arguments = parser.parse_args()
-    table = asyncio.run(measure(arguments))
-    if arguments.out:
-        arguments.out.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
+    run(parser, measure)
 
 
 if __name__ == "__main__":

@@ -131,9 +131,9 @@ def pack(trees: list[Tree], groups: int = 1) -> Batch:
     for tree in trees:
         lay(tree.trunk, 0)
         root = len(spans)
-        cuts = sorted({*range(CHUNK, len(tree.trunk), CHUNK), *(branch.at for branch in tree.branches)})
+        cuts = {*range(0, len(tree.trunk), CHUNK), *(branch.at for branch in tree.branches), len(tree.trunk)}
         stops: dict[int, int] = {}
-        for start, end in pairwise(sorted({0, *cuts, len(tree.trunk)})):
+        for start, end in pairwise(sorted(cuts)):
             spans.append(Span(end - start, range(root, len(spans)), _mask(start, end - start, groups)))
             stops[end] = len(spans)
         for branch in tree.branches:

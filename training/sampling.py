@@ -10,7 +10,7 @@ from tokenizers import Tokenizer
 
 from genprm_sdk.types import split_steps
 
-from .sft import Shape, build_model
+from .sft import Shape, build_model, load_tied
 from .solving import Attempt, encode_prompt
 from .tokenizer import SPECIAL_TOKENS
 from .worlds import WORLDS, Exercise, boxed_answer
@@ -57,7 +57,7 @@ def sample_attempts(
         device: Where to run.
     """
     model = build_model(shape, 0, attention="sdpa").to(device).eval()
-    model.load_state_dict(dict(weights), strict=False)
+    load_tied(model, weights)
     end = tokenizer.token_to_id(SPECIAL_TOKENS[2])
     torch.manual_seed(seed)
     prompts = sorted(

@@ -29,6 +29,7 @@ __all__ = [
     "TreeSource",
     "build_model",
     "identity_of",
+    "load_tied",
     "load_weights",
     "train",
 ]
@@ -259,18 +260,26 @@ def _restore(model: nn.Module, optimisers: list[torch.optim.Optimizer], checkpoi
             else:
                 number, index, field = rest.split("/")
                 states[int(number)].setdefault(int(index), {})[field] = tensor
-        missing = model.load_state_dict(weights, strict=False)
-        if missing.unexpected_keys or set(missing.missing_keys) - {TIED}:
-            raise ValueError("other weights")
+        load_tied(model, weights)
         for optimiser, state in zip(optimisers, states, strict=True):
             optimiser.load_state_dict({**optimiser.state_dict(), "state": state})
-    except (RuntimeError, ValueError, IndexError) as error:
+    except (RuntimeError, ValueError, LookupError) as error:
         raise CheckpointError("the checkpoint holds another model: remove it to start anew") from error
 
 
 EMBEDDING = "model.embed_tokens.weight"
 TIED = "lm_head.weight"
 """Shares its memory with the embedding, and is not stored."""
+
+
+def load_tied(model: nn.Module, weights: Mapping[str, torch.Tensor]) -> None:
+    """Put stored weights into a model.
+
+    Raises:
+        RuntimeError: They are another model's.
+        KeyError: They hold no embedding.
+    """
+    model.load_state_dict({**weights, TIED: weights[EMBEDDING]})
 
 
 def identity_of(
@@ -326,7 +335,7 @@ def train(
         _restore(model, optimisers, found)
         first, recent = found.step, float(found.notes["loss"])
     elif initial is not None:
-        model.load_state_dict({**initial, TIED: initial[EMBEDDING]})
+        load_tied(model, initial)
     last = settings.steps if until is None else min(settings.steps, until)
 
     def checkpoint_now(step: int) -> None:

@@ -18,9 +18,9 @@ from tokenizers import Tokenizer
 from genprm_sdk import wording
 from genprm_sdk.prompt import Segment, content, control
 
-from .dataset import TRUNK_WEIGHT, encode_segments
+from .dataset import FRAME, TRUNK_WEIGHT, encode_segments
 from .packing import Row, Tree
-from .worlds import WORLDS, Example, Exercise, Rationale
+from .worlds import WORLDS, Example, Exercise
 
 __all__ = [
     "Attempt",
@@ -37,8 +37,8 @@ __all__ = [
 ]
 
 USER = "<|im_start|>user\n"
-USER_TO_ASSISTANT = "<|im_end|>\n<|im_start|>assistant\n"
-ASSISTANT_TO_USER = "<|im_end|>\n<|im_start|>user\n"
+USER_TO_ASSISTANT = FRAME.generation
+ASSISTANT_TO_USER = FRAME.assistant_to_user
 END = "<|im_end|>\n"
 
 
@@ -131,10 +131,6 @@ def encode_exercise(exercise: Exercise, tokenizer: Tokenizer) -> Tree:
     return Tree(row)
 
 
-def _reason(rationale: Rationale, with_evidence: bool) -> str:
-    return f"{rationale.analysis} {rationale.conclusion}" if with_evidence else rationale.analysis
-
-
 def encode_repair(
     attempt: Attempt, example: Example, false_reasons: list[str], tokenizer: Tokenizer, rng: random.Random
 ) -> Tree:
@@ -149,16 +145,12 @@ def encode_repair(
     """
     wrong = example.first_error
     with_evidence = rng.random() < 0.5
-    if wrong is None:
-        index = rng.randrange(len(example.steps))
-        reason = example.steps[index].rationale.analysis
-        if with_evidence:
-            reason = f"{reason} {rng.choice(false_reasons)}"
-        answer = attempt.steps
-    else:
-        index = wrong
-        reason = _reason(example.steps[index].rationale, with_evidence)
-        answer = attempt.reference
+    index = rng.randrange(len(example.steps)) if wrong is None else wrong
+    rationale = example.steps[index].rationale
+    reason = rationale.analysis
+    if with_evidence:
+        reason += f" {rng.choice(false_reasons) if wrong is None else rationale.conclusion}"
+    answer = attempt.steps if wrong is None else attempt.reference
     row = Row()
     row.add(encode_prompt(attempt.problem, tokenizer), TRUNK_WEIGHT)
     row.add(encode_segments(tokenizer, [content(_solution(attempt.steps))]), 0.0)  # it may be wrong

@@ -21,6 +21,7 @@ __all__ = [
     "World",
     "WorldStep",
     "boxed_answer",
+    "concluded",
     "equality_rationale",
     "judged",
     "numbered",
@@ -148,19 +149,34 @@ def numbered(steps: Iterable[str]) -> tuple[str, ...]:
     return tuple(f"Step {number}: {step}" for number, step in enumerate(steps, start=1))
 
 
-def judged(analysis: str, code: str, setup: str = "") -> Rationale:
+def concluded(
+    analysis: str, code: str, expected: object, right: bool, output: str | None = None
+) -> Rationale:
+    """A rationale whose code says what the step should have said, and whether it did.
+
+    Args:
+        analysis: The analysis part.
+        code: The code.
+        expected: What the step should have said.
+        right: Whether it said so.
+        output: What the code prints, if that is more than ``expected`` and ``right``.
+    """
+    conclusion = "The code prints True." if right else f"The code prints False: it should be {expected}."
+    return Rationale(analysis, code, f"{expected} {right}" if output is None else output, conclusion)
+
+
+def judged(analysis: str, code: str, setup: str = "", names: Mapping[str, object] | None = None) -> Rationale:
     """The rationale whose code prints, on its last line, what it should be and then True or False.
 
     Args:
         analysis: The analysis part.
         code: Code that ends by printing the expected value and whether the step agrees with it.
         setup: The example's set-up, which the code may use.
+        names: What a set-up that was run before has left.
     """
-    output = run_trusted(setup + code)
+    output = run_trusted(setup + code, names)
     expected, _, verdict = output.rpartition("\n")[2].rpartition(" ")
-    if verdict == "True":
-        return Rationale(analysis, code, output, "The code prints True.")
-    return Rationale(analysis, code, output, f"The code prints False: it should be {expected}.")
+    return concluded(analysis, code, expected, verdict == "True", output)
 
 
 def run_trusted(code: str, variables: Mapping[str, object] | None = None) -> str:
@@ -200,8 +216,4 @@ def equality_rationale(analysis: str, claims: list[tuple[str, list[str]]], setup
     code = setup + "\n".join(lines)
     output = run_trusted(code)
     wrong = [line.split(" ")[0] for line in output.split("\n") if line.endswith("False")]
-    if wrong:
-        conclusion = f"The code prints False: it should be {wrong[0]}."
-    else:
-        conclusion = "The code prints True."
-    return Rationale(analysis, code, output, conclusion)
+    return concluded(analysis, code, next(iter(wrong), None), not wrong, output)

@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import exp, log
 
-from .base import Example, Exercise, Rationale, WorldStep, numbered, planted_steps
+from .base import Example, Exercise, Rationale, WorldStep, concluded, numbered, planted_steps
 
 __all__ = ["Dyck"]
 
@@ -116,7 +116,7 @@ def rationale_of(claim: Claim, previous: Claim, tokens: Sequence[str], number: i
     """
     before = previous.list_shown
     if claim.kind == "plan":
-        return concluded(claim.kind, "print(len(s), len(s) > 0)", str(len(tokens)), True)
+        return concluded(ANALYSES[claim.kind], "print(len(s), len(s) > 0)", str(len(tokens)), True)
     if claim.kind == "first":
         return compared(claim.kind, "v = s[0]", tokens[0], claim.said)
     if claim.kind == "start":
@@ -140,13 +140,8 @@ def rationale_of(claim: Claim, previous: Claim, tokens: Sequence[str], number: i
 
 def compared(kind: str, lines: str, expected: str, said: Sequence[str]) -> Rationale:
     chain = " == ".join(["v", *(f'"{part}"' for part in said)])
-    return concluded(kind, f"{lines}\nprint(v, {chain})", expected, all(part == expected for part in said))
-
-
-def concluded(kind: str, code: str, expected: str, right: bool) -> Rationale:
-    """The rationale ``judged`` would give, without running the code: long solutions have too many steps."""
-    conclusion = "The code prints True." if right else f"The code prints False: it should be {expected}."
-    return Rationale(ANALYSES[kind], code, f"{expected} {right}", conclusion)
+    right = all(part == expected for part in said)
+    return concluded(ANALYSES[kind], f"{lines}\nprint(v, {chain})", expected, right)
 
 
 # -------------------------------------------------------------------------------------------------- styles

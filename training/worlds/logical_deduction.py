@@ -21,7 +21,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import permutations
 
-from .base import Example, Exercise, Rationale, WorldStep, boxed_answer, numbered, planted_steps
+from .base import Example, Exercise, Rationale, WorldStep, boxed_answer, concluded, numbered, planted_steps
 
 __all__ = ["LogicalDeduction"]
 
@@ -366,12 +366,6 @@ def listed(clues: Iterable[Clue]) -> str:
     return "[" + ", ".join(clue.code for clue in clues) + "]"
 
 
-def rationale(analysis: str, code: str, expected: object, right: bool) -> Rationale:
-    """What ``judged`` gives, without running the code: the expected value is known."""
-    said = "The code prints True." if right else f"The code prints False: it should be {expected}."
-    return Rationale(analysis, code, f"{expected} {right}", said)
-
-
 @dataclass
 class Judge:
     """Judges the steps of a solution one after the other and keeps what they leave behind.
@@ -391,14 +385,14 @@ class Judge:
 
     def plan(self, count: int) -> Rationale:
         size = self.puzzle.size
-        return rationale(
+        return concluded(
             "The paragraph plans. The number of objects must be right.",
             f"print(n, n == {count})", size, size == count,
         )  # fmt: skip
 
     def cite(self, clue: Clue) -> Rationale:
         self.cited.append(clue)
-        return rationale(
+        return concluded(
             "The paragraph cites a statement. The problem must give it.",
             f'print("given", {clue.code} in clues)', "given", self.given([clue]),
         )  # fmt: skip
@@ -414,14 +408,14 @@ class Judge:
             f"print(v, v == [{wanted}])"
         )
         analysis = f"The paragraph draws from a statement. It must {'always' if wanted else 'never'} hold."
-        return rationale(analysis, code, found, found == [wanted])
+        return concluded(analysis, code, found, found == [wanted])
 
     def check(self, clues: Sequence[Clue], row: Entries) -> Rationale:
         cited = [*self.cited, *clues]
         code = f"check({coded(self.row)}, {listed(cited)}, {coded(row)})"
         expected, right = self.fits(cited, row)
         self.row, self.cited = row, []
-        return rationale(
+        return concluded(
             "The paragraph writes the row. It must hold just what is fixed.", code, expected, right
         )
 
@@ -463,7 +457,7 @@ class Judge:
         if not letter:
             before = {} if clues is None else dict(self.row)
             self.row = tuple({**before, place: name}.items())
-        return rationale(
+        return concluded(
             f"The paragraph {kind}. The place must be fixed and the name right.",
             code, found, found == name and here and self.given(cited),
         )  # fmt: skip

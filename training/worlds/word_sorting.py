@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
-from .base import Example, Exercise, Rationale, WorldStep, numbered, planted_steps, run_trusted
+from .base import Example, Exercise, Rationale, WorldStep, judged, numbered, planted_steps
 
 __all__ = ["WordSorting"]
 
@@ -223,14 +223,6 @@ class Checks:
         exec(compile(setup, "<setup>", "exec"), names)  # noqa: S102
         return cls(setup, names)
 
-    def _judged(self, analysis: str, code: str) -> Rationale:
-        """As ``judged``, without running the set-up again."""
-        output = run_trusted(code, self.names)
-        expected, _, verdict = output.rpartition(" ")
-        if verdict == "True":
-            return Rationale(analysis, code, output, "The code prints True.")
-        return Rationale(analysis, code, output, f"The code prints False: it should be {expected}.")
-
     def letters(self, pairs: Sequence[Pair], place: int, group: Sequence[str] | None) -> Rationale:
         """Check the letters named for the words of a group, None being all words."""
         said = " /".join(f"{word} :{letter}{number}" for word, letter, number in pairs)
@@ -239,7 +231,7 @@ class Checks:
             analysis = "The paragraph names the first letter of every word and its number."
         else:
             analysis = "The paragraph names letters of a subpart, which must be the first one left open."
-        return self._judged(analysis, code)
+        return judged(analysis, code, names=self.names)
 
     def ranking(
         self,
@@ -267,24 +259,27 @@ class Checks:
                 "The paragraph orders the subpart and puts it into the list, "
                 "which must hold every word in order."
             )
-            return self._judged(analysis, code)
+            return judged(analysis, code, names=self.names)
         code += f"c = claims(p, k)\nv = numbers(g, n)\n{COMPARED}"
         words = "all the words by their first" if group is None else "the subpart by its"
-        return self._judged(
-            f"The paragraph orders {words} letters: each word must be there under its number.", code
-        )
+        analysis = f"The paragraph orders {words} letters: each word must be there under its number."
+        return judged(analysis, code, names=self.names)
 
     def answer(self, answer: str) -> Rationale:
         """Check the answer, given with the blank in front of it if there is one."""
         code = f'c = "{answer}".split()\nv = sorted(words)\n{COMPARED}'
-        return self._judged("The paragraph gives the answer, which must hold every word in order.", code)
+        return judged(
+            "The paragraph gives the answer, which must hold every word in order.", code, names=self.names
+        )
 
     def insertion(self, count: int, word: str, line: str) -> Rationale:
         code = (
             f'n = {count}\nw = " {word}".split()\nc = " {line}".split()\nv = sorted(words[:n])\n'
             "print(*v, c == v and w == words[n - 1:n])"
         )
-        return self._judged("The paragraph takes the next word, which must be put in its place.", code)
+        return judged(
+            "The paragraph takes the next word, which must be put in its place.", code, names=self.names
+        )
 
 
 def group_text(group: Iterable[str]) -> str:
