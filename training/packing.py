@@ -7,7 +7,7 @@ forked at inference. Knows tokens and attention; what they say is the business o
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
@@ -56,18 +56,22 @@ class Tree:
 
 @dataclass(frozen=True)
 class Span:
-    """Tokens that are attended together: they see some earlier spans whole and, causally, each other.
+    """Tokens that are attended together: they see some earlier tokens whole and, causally, each other.
 
     Attributes:
-        size: How many tokens.
-        before: The numbers of the earlier spans that they see.
-        mask: 0 where a query sees a key and -inf elsewhere, (groups * queries, keys): the queries of the
-            heads that share a key head stand behind one another.
+        start: Where they begin in the sequence.
+        before: The earlier tokens, all of which they see.
+        mask: 0 where a query sees a key of the span and -inf elsewhere, (groups * queries, keys): the queries
+            of the heads that share a key head stand behind one another.
     """
 
-    size: int
+    start: int
     before: range
     mask: torch.Tensor
+
+    @property
+    def size(self) -> int:
+        return self.mask.shape[1]
 
 
 @dataclass
@@ -89,7 +93,7 @@ class Batch:
     spans: list[Span]
 
     def to(self, device: torch.device) -> Batch:
-        spans = [Span(span.size, span.before, span.mask.to(device, non_blocking=True)) for span in self.spans]
+        spans = [replace(span, mask=span.mask.to(device, non_blocking=True)) for span in self.spans]
         return Batch(
             self.ids.to(device, non_blocking=True),
             self.positions.to(device, non_blocking=True),
@@ -103,10 +107,9 @@ CHUNK = 160
 """Queries attended at a time: on a CPU, small dense products beat fused attention several times over."""
 
 
-def _mask(before: int, size: int, groups: int) -> torch.Tensor:
-    mask = torch.zeros(size, before + size, dtype=torch.bfloat16)
-    mask[:, before:].masked_fill_(torch.ones(size, size).triu(1).bool(), float("-inf"))
-    return mask.repeat(groups, 1)
+def _mask(size: int, groups: int) -> torch.Tensor:
+    mask = torch.zeros(size, size, dtype=torch.bfloat16)
+    return mask.masked_fill_(torch.ones(size, size).triu(1).bool(), float("-inf")).repeat(groups, 1)
 
 
 def pack(trees: list[Tree], groups: int = 1) -> Batch:
@@ -129,17 +132,14 @@ def pack(trees: list[Tree], groups: int = 1) -> Batch:
         weights.extend([*row.weights[1:], 0.0])
 
     for tree in trees:
+        root = len(ids)
         lay(tree.trunk, 0)
-        root = len(spans)
-        cuts = {*range(0, len(tree.trunk), CHUNK), *(branch.at for branch in tree.branches), len(tree.trunk)}
-        stops: dict[int, int] = {}
-        for start, end in pairwise(sorted(cuts)):
-            spans.append(Span(end - start, range(root, len(spans)), _mask(start, end - start, groups)))
-            stops[end] = len(spans)
+        for start, end in pairwise([*range(0, len(tree.trunk), CHUNK), len(tree.trunk)]):
+            spans.append(Span(root + start, range(root, root + start), _mask(end - start, groups)))
         for branch in tree.branches:
+            start = len(ids)
             lay(branch.row, branch.at)
-            mask = _mask(branch.at, len(branch.row), groups)
-            spans.append(Span(len(branch.row), range(root, stops[branch.at]), mask))
+            spans.append(Span(start, range(root, root + branch.at), _mask(len(branch.row), groups)))
     return Batch(
         torch.tensor([ids]),
         torch.tensor([positions]),
@@ -147,6 +147,71 @@ def pack(trees: list[Tree], groups: int = 1) -> Batch:
         torch.tensor([weights]),
         spans,
     )
+
+
+class _SpanAttention(torch.autograd.Function):
+    """Softmax attention span by span, written out: autograd would copy more than it multiplies."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        spans: list[Span],
+        scaling: float,
+    ) -> torch.Tensor:
+        """Queries (shared, groups, n, width), keys and values (shared, n, width); returns as the queries."""
+        output = torch.empty_like(query)
+        chances = []
+        for span in spans:
+            queries = _queries(query, span) * scaling
+            scores = torch.bmm(queries, _seen(key, span).transpose(1, 2))
+            scores[:, :, len(span.before) :] += span.mask.to(scores.dtype)
+            chances.append(scores.softmax(-1))
+            _put(output, span, torch.bmm(chances[-1], _seen(value, span)))
+        ctx.save_for_backward(query, key, value, *chances)
+        ctx.spans, ctx.scaling = spans, scaling
+        return output
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        query, key, value, *chances = ctx.saved_tensors
+        query_gradient = torch.empty_like(query)
+        key_gradient = torch.zeros_like(key, dtype=torch.float32)
+        value_gradient = torch.zeros_like(value, dtype=torch.float32)
+        for span, chance in zip(ctx.spans, chances, strict=True):
+            gradient = _queries(gradients[0], span)
+            _add(value_gradient, span, torch.bmm(chance.transpose(1, 2), gradient))
+            of_chance = torch.bmm(gradient, _seen(value, span).transpose(1, 2))
+            of_scores = torch._softmax_backward_data(of_chance, chance, -1, chance.dtype)
+            _put(query_gradient, span, torch.bmm(of_scores, _seen(key, span)) * ctx.scaling)
+            queries = _queries(query, span) * ctx.scaling
+            _add(key_gradient, span, torch.bmm(of_scores.transpose(1, 2), queries))
+        return query_gradient, key_gradient.to(key.dtype), value_gradient.to(value.dtype), None, None
+
+
+def _queries(tensor: torch.Tensor, span: Span) -> torch.Tensor:
+    return tensor[:, :, span.start : span.start + span.size].flatten(1, 2)
+
+
+def _put(tensor: torch.Tensor, span: Span, values: torch.Tensor) -> None:
+    shared, groups, _, width = tensor.shape
+    tensor[:, :, span.start : span.start + span.size] = values.view(shared, groups, span.size, width)
+
+
+def _seen(tensor: torch.Tensor, span: Span) -> torch.Tensor:
+    """The keys or values that a span sees, its own last."""
+    end = span.start + span.size
+    if span.before.stop == span.start:
+        return tensor[:, span.before.start : end]
+    return torch.cat([tensor[:, span.before.start : span.before.stop], tensor[:, span.start : end]], dim=1)
+
+
+def _add(tensor: torch.Tensor, span: Span, values: torch.Tensor) -> None:
+    before = len(span.before)
+    tensor[:, span.before.start : span.before.stop] += values[:, :before]
+    tensor[:, span.start : span.start + span.size] += values[:, before:]
 
 
 def tree_attention(
@@ -160,18 +225,9 @@ def tree_attention(
     **options: Any,
 ) -> tuple[torch.Tensor, None]:
     """Attention of packed trees, span by span; called as ``transformers`` calls its attention functions."""
-    _, heads, _, width = query.shape
+    kind = query.device.type
+    narrow = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else query.dtype
     shared = key.shape[1]
-    sizes = [span.size for span in spans]
-    queries, keys, values = (torch.split(tensor[0], sizes, dim=1) for tensor in (query, key, value))
-    outputs = []
-    for number, span in enumerate(spans):
-        seen = [*span.before, number]
-        these_keys = torch.cat([keys[part] for part in seen], dim=1)
-        these_values = torch.cat([values[part] for part in seen], dim=1)
-        these_queries = queries[number].reshape(shared, -1, width)
-        mask = span.mask.to(query.dtype).expand(shared, *span.mask.shape)
-        scores = torch.baddbmm(mask, these_queries, these_keys.transpose(1, 2), alpha=scaling)
-        output = torch.bmm(scores.softmax(-1), these_values)
-        outputs.append(output.view(heads, span.size, width))
-    return torch.cat(outputs, dim=1).transpose(0, 1).unsqueeze(0).contiguous(), None
+    queries = query[0].to(narrow).unflatten(0, (shared, -1))
+    output = _SpanAttention.apply(queries, key[0].to(narrow), value[0].to(narrow), spans, scaling)
+    return output.flatten(0, 1).transpose(0, 1).unsqueeze(0).contiguous(), None

@@ -28,8 +28,9 @@ from .export import PolicyCard, VerifierCard, export_model
 from .recipe import Recipe, RecipeError, bundled_recipe, load_recipe
 from .sampling import draw_exercises, sample_attempts
 from .sft import Progress, identity_of, load_weights, train
-from .solving import Attempt, exercise_texts, read_attempts, write_attempts
+from .solving import exercise_texts, read_attempts, write_attempts
 from .sources import probes_of, source_of
+from .team import Team, TeamError, leading, usable_cores
 from .tokenizer import load_tokenizer, train_tokenizer
 from .worlds import WORLDS
 
@@ -59,8 +60,37 @@ def rest_of_identity(recipe: Recipe, tokenizer: Tokenizer) -> dict[str, object]:
     return {"recipe": fields, "tokenizer": digest}
 
 
-def attempts_of(recipe: Recipe, folder: Path, device: str | None) -> list[Attempt]:
-    """The solver's attempts in its folder, sampled first if there are none.
+@dataclass(frozen=True)
+class Limits:
+    """Where this process stops before the recipe's end: behind a step, or after some minutes."""
+
+    until: int | None = None
+    minutes: float | None = None
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a training runs on.
+
+    Attributes:
+        device: ``cpu``, ``cuda``, …; None takes a GPU where there is one.
+        processes: How many train together, or sample.
+        threads: Each one's CPU threads; None leaves torch's own choice.
+    """
+
+    device: str | None = None
+    processes: int = 1
+    threads: int | None = 1
+
+
+def machine_of(device: str | None = None, processes: int | None = None, threads: int = 1) -> Machine:
+    """All cores of a CPU, up to four, with a process each, or one GPU."""
+    on_cpu = device == "cpu" or (device is None and not torch.cuda.is_available())
+    return Machine(device, processes or (usable_cores() if on_cpu else 1), threads)
+
+
+def attempts_of(recipe: Recipe, folder: Path, machine: Machine) -> Path:
+    """The file of the solver's attempts in its folder, sampled first if there is none.
 
     Raises:
         ValueError: The solver has not been trained as far as the second round.
@@ -79,18 +109,53 @@ def attempts_of(recipe: Recipe, folder: Path, device: str | None) -> list[Attemp
         exercises = draw_exercises(list(solver.shares), recipe.attempts.for_each_domain, "attempts")
         _say(f"sampling {len(exercises):,} attempts of {solver.model}, step {reached}")
         attempts = sample_attempts(
-            weights, solver.shape, tokenizer, exercises, recipe.attempts.temperature, device=device or "cpu"
+            weights,
+            solver.shape,
+            tokenizer,
+            exercises,
+            recipe.attempts.temperature,
+            device=machine.device or "cpu",
+            processes=machine.processes,
         )
         write_attempts(path, attempts)
-    return read_attempts(path)
+    return path
 
 
 @dataclass(frozen=True)
-class Limits:
-    """Where this process stops before the recipe's end: behind a step, or after some minutes."""
+class _Round:
+    """What every process of a team is given to train until a step."""
 
-    until: int | None = None
-    minutes: float | None = None
+    recipe: Recipe
+    folder: Path
+    attempts: Path | None
+    initial: dict[str, torch.Tensor] | None
+    until: int
+    minutes: float | None
+    machine: Machine
+
+    def progresses(self, team: Team, *, measured: bool) -> Iterator[Progress]:
+        recipe = self.recipe
+        tokenizer = tokenizer_of(recipe, self.folder)
+        attempts = None if self.attempts is None else read_attempts(self.attempts)
+        return train(
+            recipe.shape,
+            source_of(recipe, tokenizer, attempts),
+            recipe.schedule,
+            self.folder / "checkpoints",
+            identity=rest_of_identity(recipe, tokenizer),
+            initial=self.initial,
+            probes=probes_of(recipe, tokenizer) if measured else None,
+            device=self.machine.device,
+            threads=self.machine.threads,
+            until=self.until,
+            minutes=self.minutes,
+            team=team,
+        )
+
+
+def _train_along(team: Team, part: _Round) -> None:
+    for _ in part.progresses(team, measured=False):
+        pass
 
 
 def run_recipe(
@@ -98,8 +163,7 @@ def run_recipe(
     folder: Path,
     solver: Path | None = None,
     limits: Limits | None = None,
-    device: str | None = None,
-    threads: int | None = None,
+    machine: Machine | None = None,
 ) -> Path | None:
     """Train, or go on training; returns the GGUF file once the recipe is done.
 
@@ -108,10 +172,9 @@ def run_recipe(
         folder: Where vocabulary, checkpoints, curve and result lie.
         solver: The trained solver's folder, for a verifier with a second round.
         limits: Where to stop before the end.
-        device: ``cpu``, ``cuda``, …; None takes a GPU where there is one.
-        threads: CPU threads; None leaves torch's own choice.
+        machine: What to run on; by default a GPU if there is one, else all cores up to four.
     """
-    limits = limits or Limits()
+    limits, machine = limits or Limits(), machine or machine_of()
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = tokenizer_of(recipe, folder)
     checkpoints = folder / "checkpoints"
@@ -120,34 +183,22 @@ def run_recipe(
     (folder / "recipe.yaml").write_text(
         json.dumps(recipe.model_dump(mode="json"), indent=1), encoding="utf-8"
     )
-    probes = probes_of(recipe, tokenizer)
     initial = None
     if recipe.start_from_solver and latest_step(checkpoints) is None:
-        initial = _weights_of_solver(recipe, _solver(solver))
+        initial = _weights_of_solver(recipe, tokenizer, _solver(solver))
     for until, attempts_needed in _rounds(recipe, limits.until):
         reached = latest_step(checkpoints) or 0
         if reached >= until:
             continue
-        attempts: Sequence[Attempt] | None = None
+        attempts = None
         if attempts_needed:
-            attempts = attempts_of(recipe, _solver(solver) if recipe.role == "verifier" else folder, device)
+            attempts = attempts_of(recipe, _solver(solver) if recipe.role == "verifier" else folder, machine)
+        part = _Round(recipe, folder, attempts, initial, until, limits.minutes, machine)
         curve = Curve(folder, reached)
-        progresses = train(
-            recipe.shape,
-            source_of(recipe, tokenizer, attempts),
-            recipe.schedule,
-            checkpoints,
-            identity=rest,
-            initial=initial,
-            probes=probes,
-            device=device,
-            threads=threads,
-            until=until,
-            minutes=limits.minutes,
-        )
-        for progress in progresses:
-            curve.add(progress)
-            _report(progress)
+        with leading(machine.processes, _train_along, part) as team:
+            for progress in part.progresses(team, measured=True):
+                curve.add(progress)
+                _report(progress)
         if (latest_step(checkpoints) or 0) < until:
             return None
     if (latest_step(checkpoints) or 0) < recipe.schedule.steps:
@@ -161,8 +212,10 @@ def _solver(folder: Path | None) -> Path:
     return folder
 
 
-def _weights_of_solver(recipe: Recipe, folder: Path) -> dict[str, torch.Tensor]:
+def _weights_of_solver(recipe: Recipe, tokenizer: Tokenizer, folder: Path) -> dict[str, torch.Tensor]:
     solver = load_recipe(folder / "recipe.yaml")
+    if load_tokenizer(folder / "tokenizer.json").to_str() != tokenizer.to_str():
+        raise RecipeError(f"{recipe.model} cannot start from {solver.model}: their vocabularies differ")
     if replace(solver.shape, context=recipe.shape.context) != recipe.shape:
         raise RecipeError(f"{recipe.model} cannot start from {solver.model}: their shapes differ")
     return load_weights(solver.shape, folder / "checkpoints")
@@ -213,7 +266,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--solver", type=Path, help="the trained solver's folder, for a verifier's second round"
     )
     parser.add_argument("--device", help="cpu, cuda, …; by default a GPU where there is one")
-    parser.add_argument("--threads", type=int, help="CPU threads")
+    parser.add_argument(
+        "--processes", type=int, help="how many train together; by default all cores, up to 4"
+    )
+    parser.add_argument("--threads", type=int, default=1, help="each one's CPU threads (1)")
     parser.add_argument("--minutes", type=float, help="stop with a checkpoint after so many minutes")
     parser.add_argument("--until", type=int, help="stop with a checkpoint after this step")
     given = parser.parse_args(arguments)
@@ -221,10 +277,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         path = Path(given.recipe)
         recipe = load_recipe(path if path.suffix == ".yaml" else bundled_recipe(given.recipe))
         limits = Limits(given.until, given.minutes)
-        result = run_recipe(recipe, given.out, given.solver, limits, given.device, given.threads)
+        machine = machine_of(given.device, given.processes, given.threads)
+        result = run_recipe(recipe, given.out, given.solver, limits, machine)
     except (ValueError, OSError) as error:
         _say(f"error: {error}")
         return 2
+    except TeamError as error:
+        _say(f"error: {error}")
+        return 1
     _say(f"wrote {result}" if result else "stopped before the end: run it again to go on")
     return 0 if result else 3
 

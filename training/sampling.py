@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import random
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 
 import torch
 from tokenizers import Tokenizer
@@ -18,8 +21,8 @@ from .worlds import WORLDS, Exercise, boxed_answer
 __all__ = ["draw_exercises", "is_right", "sample_attempts"]
 
 BATCH = 128
-LONGEST = 400
-"""New tokens at most; an attempt that is longer is left out."""
+LONGEST = 800
+"""New tokens; an attempt that is longer is left out."""
 
 
 def draw_exercises(domains: Sequence[str], count: int, seed: str) -> list[Exercise]:
@@ -36,6 +39,51 @@ def is_right(attempt: Attempt, answer: str) -> bool:
     return bool(attempt.steps) and boxed_answer(attempt.steps[-1]) == answer
 
 
+@dataclass(frozen=True)
+class _Sampler:
+    """What samples one batch of attempts, in any process."""
+
+    weights: Mapping[str, torch.Tensor]
+    shape: Shape
+    tokenizer: str
+    temperature: float
+    seed: int
+    device: str
+    longest: int
+
+    def attempts(self, number: int, exercises: Sequence[Exercise]) -> list[Attempt]:
+        """Attempts at some exercises; those that do not end are left out."""
+        tokenizer = Tokenizer.from_str(self.tokenizer)
+        model = build_model(self.shape, 0, attention="sdpa").to(self.device).eval()
+        load_tied(model, self.weights)
+        end = tokenizer.token_to_id(SPECIAL_TOKENS[2])
+        prompts = [encode_prompt(exercise.problem, tokenizer) for exercise in exercises]
+        width = max(map(len, prompts))
+        ids = torch.tensor([[0] * (width - len(prompt)) + prompt for prompt in prompts])
+        mask = torch.tensor([[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts])
+        torch.manual_seed(self.seed * 1_000_003 + number)
+        with torch.no_grad():
+            written = model.generate(
+                input_ids=ids.to(self.device),
+                attention_mask=mask.to(self.device),
+                do_sample=True,
+                temperature=self.temperature,
+                top_k=0,
+                top_p=1.0,
+                max_new_tokens=self.longest,
+                eos_token_id=end,
+                pad_token_id=0,
+                use_cache=True,
+            )
+        attempts = []
+        for row, exercise in zip(written[:, width:].tolist(), exercises, strict=True):
+            if end in row:
+                text = tokenizer.decode(row[: row.index(end)], skip_special_tokens=False)
+                if steps := tuple(split_steps(text)):
+                    attempts.append(Attempt(exercise.domain, exercise.problem, exercise.steps, steps))
+        return attempts
+
+
 def sample_attempts(
     weights: Mapping[str, torch.Tensor],
     shape: Shape,
@@ -44,6 +92,8 @@ def sample_attempts(
     temperature: float = 0.7,
     seed: int = 0,
     device: str = "cpu",
+    processes: int = 1,
+    longest: int = LONGEST,
 ) -> Iterator[Attempt]:
     """Let the solver try each exercise once; attempts that do not end are left out.
 
@@ -55,36 +105,17 @@ def sample_attempts(
         temperature: Of the sampling; no other truncation.
         seed: Determines what is sampled, on one machine.
         device: Where to run.
+        processes: How many batches are sampled at a time; the attempts do not depend on it.
+        longest: New tokens at most.
     """
-    model = build_model(shape, 0, attention="sdpa").to(device).eval()
-    load_tied(model, weights)
-    end = tokenizer.token_to_id(SPECIAL_TOKENS[2])
-    torch.manual_seed(seed)
-    prompts = sorted(
-        ((encode_prompt(exercise.problem, tokenizer), exercise) for exercise in exercises),
-        key=lambda pair: len(pair[0]),
-    )
-    for first in range(0, len(prompts), BATCH):
-        chunk = prompts[first : first + BATCH]
-        width = max(len(ids) for ids, _ in chunk)
-        ids = torch.tensor([[0] * (width - len(ids)) + ids for ids, _ in chunk], device=device)
-        mask = torch.tensor([[0] * (width - len(ids)) + [1] * len(ids) for ids, _ in chunk], device=device)
-        with torch.no_grad():
-            written = model.generate(
-                input_ids=ids,
-                attention_mask=mask,
-                do_sample=True,
-                temperature=temperature,
-                top_k=0,
-                top_p=1.0,
-                max_new_tokens=LONGEST,
-                eos_token_id=end,
-                pad_token_id=0,
-                use_cache=True,
-            )
-        for row, (_, exercise) in zip(written[:, width:].tolist(), chunk, strict=True):
-            if end in row:
-                text = tokenizer.decode(row[: row.index(end)], skip_special_tokens=False)
-                steps = tuple(split_steps(text))
-                if steps:
-                    yield Attempt(exercise.domain, exercise.problem, exercise.steps, steps)
+    sampler = _Sampler(weights, shape, tokenizer.to_str(), temperature, seed, device, longest)
+    ordered = sorted(exercises, key=lambda exercise: len(encode_prompt(exercise.problem, tokenizer)))
+    batches = [ordered[first : first + BATCH] for first in range(0, len(ordered), BATCH)]
+    if processes == 1:
+        for number, batch in enumerate(batches):
+            yield from sampler.attempts(number, batch)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, context, torch.set_num_threads, (1,)) as pool:
+        for attempts in pool.map(sampler.attempts, range(len(batches)), batches):
+            yield from attempts

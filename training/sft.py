@@ -11,7 +11,7 @@ import math
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from torch import nn
 
 from .checkpoint import Checkpoint, CheckpointError, check_identity, load_checkpoint, save_checkpoint
 from .packing import ATTENTION, Batch, Tree, pack, tree_attention
+from .team import ALONE, Team
 
 __all__ = [
     "Progress",
@@ -159,8 +160,8 @@ def longest_at(settings: TrainSettings, step: int) -> int:
     return round(settings.first_longest + way * (settings.longest - settings.first_longest))
 
 
-def draw_batch(source: TreeSource, settings: TrainSettings, step: int, groups: int = 1) -> Batch:
-    """The batch of one step, a function of the seed and the step alone.
+def draw_trees(source: TreeSource, settings: TrainSettings, step: int) -> list[Tree]:
+    """The trees of one step, a function of the seed and the step alone.
 
     Raises:
         ValueError: The source gives nothing that is short enough.
@@ -178,7 +179,18 @@ def draw_batch(source: TreeSource, settings: TrainSettings, step: int, groups: i
             continue
         trees.append(tree)
         tokens += len(tree)
-    return pack(trees, groups)
+    return trees
+
+
+def share_of(trees: list[Tree], team: Team) -> list[Tree]:
+    """One process's trees, longest first: shares of about the same length."""
+    shares: list[list[Tree]] = [[] for _ in range(team.size)]
+    sizes = [0] * team.size
+    for tree in sorted(trees, key=len, reverse=True):
+        least = sizes.index(min(sizes))
+        shares[least].append(tree)
+        sizes[least] += len(tree)
+    return shares[team.rank]
 
 
 def _hidden(model: nn.Module, batch: Batch) -> torch.Tensor:
@@ -188,13 +200,48 @@ def _hidden(model: nn.Module, batch: Batch) -> torch.Tensor:
     return result
 
 
-def _loss(model: nn.Module, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-    """The weighted loss to minimise, and the mean loss of the written tokens for the report."""
+def _loss(model: nn.Module, batch: Batch) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    """The weighted sum of losses to minimise; the sum of weights; sum and number of the written losses."""
     kept = batch.weights > 0
     logits = model.lm_head(_hidden(model, batch)[kept]).float()  # type: ignore[operator]
     losses = nn.functional.cross_entropy(logits, batch.targets[kept], reduction="none")
     chosen = batch.weights[kept]
-    return (losses * chosen).sum() / chosen.sum(), losses.detach()[chosen == 1.0].mean()
+    written = losses.detach()[chosen == 1.0]
+    return (losses * chosen).sum(), [chosen.sum(), written.sum(), torch.tensor(float(written.numel()))]
+
+
+@dataclass(frozen=True)
+class _Sums:
+    """What a team adds up over a step, beside the gradients."""
+
+    loss: float
+    tokens: int
+    over: bool
+
+
+def _backward(model: nn.Module, batch: Batch | None, over: bool, team: Team) -> _Sums:
+    """Leave the whole team's gradient of the mean loss in the model's parameters."""
+    parameters = list(model.parameters())
+    place = parameters[0].device
+    sums = [torch.zeros(3)]
+    if batch is None:
+        for parameter in parameters:
+            parameter.grad = torch.zeros_like(parameter)
+    else:
+        batch = batch.to(place)
+        with torch.autocast(place.type, dtype=torch.bfloat16):
+            loss, found = _loss(model, batch)
+        loss.backward()  # type: ignore[no-untyped-call]
+        sums = [value.reshape(1) for value in found]
+    own = torch.tensor([float(batch.ids.numel() if batch else 0), float(over)])
+    gradients = [parameter.grad.flatten() for parameter in parameters if parameter.grad is not None]
+    whole = torch.cat([value.to(place) for value in (*sums, own, *gradients)])
+    team.add_up(whole)
+    weight, written, count, tokens, overs = whole[:5].tolist()
+    parts = whole[5:].split([parameter.numel() for parameter in parameters])
+    for parameter, part in zip(parameters, parts, strict=True):
+        parameter.grad = (part / weight).view_as(parameter)
+    return _Sums(written / max(1.0, count), round(tokens), overs > 0)
 
 
 @torch.no_grad()
@@ -302,6 +349,7 @@ def train(
     threads: int | None = None,
     until: int | None = None,
     minutes: float | None = None,
+    team: Team = ALONE,
 ) -> Iterator[Progress]:
     """Train from the newest checkpoint if there is one, else from scratch, and yield progress.
 
@@ -317,8 +365,11 @@ def train(
         threads: CPU threads for torch; None leaves torch's own choice.
         until: Stop (with a checkpoint) after this step.
         minutes: Stop (with a checkpoint) after this time, for machines that are lent by the minute.
+        team: This process's place among those that train together. All must be given the same; the leader
+            alone writes checkpoints and measures.
 
     Raises:
+        TeamError: Another process of the team is gone.
         CheckpointError: The checkpoint is damaged, belongs to another run, or cannot be written.
     """
     if threads is not None:
@@ -342,17 +393,20 @@ def train(
         notes = {"loss": recent}
         save_checkpoint(folder, Checkpoint(step, whole, _tensors(model, optimisers), notes))
 
+    def draw(step: int) -> Batch | None:
+        trees = share_of(draw_trees(source, settings, step), team)
+        return pack(trees, groups) if trees else None
+
     started, tokens = time.monotonic(), 0
     with ThreadPoolExecutor(max_workers=1) as ahead:
-        waiting: Future[Batch] = ahead.submit(draw_batch, source, settings, first, groups)
+        waiting = ahead.submit(draw, first)
         for step in range(first, last):
-            batch = waiting.result().to(place)
+            batch = waiting.result()
             done = step + 1
             if done < last:
-                waiting = ahead.submit(draw_batch, source, settings, done, groups)
-            with torch.autocast(place.type, dtype=torch.bfloat16):
-                loss, written = _loss(model, batch)
-            loss.backward()  # type: ignore[no-untyped-call]
+                waiting = ahead.submit(draw, done)
+            over = minutes is not None and time.monotonic() - started > 60 * minutes
+            sums = _backward(model, batch, over, team)
             nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             rate = _rate(settings, step)
             for optimiser, peak in zip(optimisers, (settings.matrix_rate, settings.other_rate), strict=True):
@@ -360,18 +414,16 @@ def train(
                     group["lr"] = peak * rate
                 optimiser.step()
                 optimiser.zero_grad(set_to_none=True)
-            tokens += batch.ids.numel()
-            value = written.item()
-            recent = value if math.isnan(recent) else 0.95 * recent + 0.05 * value
-            elapsed = time.monotonic() - started
-            over = minutes is not None and elapsed > 60 * minutes
-            ending = over or done == last
-            if done % settings.checkpoint_every == 0 or ending:
+            tokens += sums.tokens
+            recent = sums.loss if math.isnan(recent) else 0.95 * recent + 0.05 * sums.loss
+            ending = sums.over or done == last
+            if team.rank == 0 and (done % settings.checkpoint_every == 0 or ending):
                 checkpoint_now(done)
             exact = None
-            if probes and (done % settings.probe_every == 0 or done == settings.steps):
+            if team.rank == 0 and probes and (done % settings.probe_every == 0 or done == settings.steps):
                 exact = exact_shares(model, probes, place, groups)
             if done % 20 == 0 or ending or exact:
+                elapsed = time.monotonic() - started
                 left = elapsed / (done - first) * (settings.steps - done)
                 yield Progress(done, settings.steps, recent, tokens / elapsed, left, exact)
             if ending:

@@ -79,6 +79,26 @@ def test_gradients_flow_from_branches_into_the_trunk(models: tuple[Any, Any]) ->
     assert touched.tolist() == [True] * 20 + [False] * 10 + [True] * 10
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_gradients_are_those_of_plain_attention(models: tuple[Any, Any], seed: int) -> None:
+    packed, plain = models
+    rng = random.Random(seed)
+    trunk, branch = row(rng, rng.choice((3, CHUNK + 5, 2 * CHUNK))), row(rng, rng.randint(1, 200))
+    at = rng.randint(1, len(trunk))
+    direction = torch.randn(at + len(branch), SHAPE.width, generator=torch.Generator().manual_seed(seed))
+
+    batch = pack([Tree(trunk, [Branch(at, branch)])], GROUPS)
+    hidden = packed.model(
+        input_ids=batch.ids, position_ids=batch.positions, spans=batch.spans
+    ).last_hidden_state[0]
+    own = torch.cat([hidden[:at], hidden[len(trunk) :]])
+    found = torch.autograd.grad((own * direction).sum(), list(packed.model.parameters()))
+    alone_hidden = alone(plain, trunk.ids[:at] + branch.ids)
+    expected = torch.autograd.grad((alone_hidden * direction).sum(), list(plain.model.parameters()))
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, atol=2e-4 * float(other.abs().max()), rtol=1e-3)
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_targets_and_weights_stay_within_their_row(seed: int) -> None:
     drawn = trees(seed)

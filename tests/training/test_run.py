@@ -14,9 +14,10 @@ import yaml
 
 from genprm_sdk.models import read_gguf_metadata
 from genprm_sdk.training.checkpoint import latest_step
-from genprm_sdk.training.run import main
-from genprm_sdk.training.sampling import draw_exercises, is_right
-from genprm_sdk.training.sft import Shape, load_weights
+from genprm_sdk.training.recipe import load_recipe
+from genprm_sdk.training.run import main, tokenizer_of
+from genprm_sdk.training.sampling import BATCH, draw_exercises, is_right, sample_attempts
+from genprm_sdk.training.sft import Shape, build_model, load_weights
 from genprm_sdk.training.solving import Attempt, read_attempts, write_attempts
 from genprm_sdk.training.worlds import WORLDS
 
@@ -59,7 +60,7 @@ def test_both_models_from_nothing(
     files: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     solver, out = tmp_path / "solver", tmp_path / "out"
-    quick = ["--threads", "1", "--device", "cpu"]
+    quick = ["--processes", "1", "--device", "cpu"]
     assert main([str(files["policy"]), "--out", str(solver), "--until", "2", *quick]) == 3
     assert latest_step(solver / "checkpoints") == 2
     assert "stopped before the end" in capsys.readouterr().err
@@ -87,14 +88,10 @@ def test_both_models_from_nothing(
 
 
 def test_the_solver_attempts_fresh_exercises(
-    files: dict[str, Path],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    files: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """An untrained solver's attempts are sampled, written down, and found to be of no use."""
-    monkeypatch.setattr("genprm_sdk.training.sampling.LONGEST", 60)
-    quick = ["--threads", "1", "--device", "cpu"]
+    quick = ["--processes", "1", "--device", "cpu"]
     assert main([str(files["policy"]), "--out", str(tmp_path / "solver"), *quick]) == 2
     assert "none of the attempts is wrong in a way that its world can tell" in capsys.readouterr().err
     attempts = read_attempts(tmp_path / "solver" / "attempts.jsonl")
@@ -102,11 +99,23 @@ def test_the_solver_attempts_fresh_exercises(
     assert {attempt.problem for attempt in attempts} <= problems
 
 
+def test_attempts_do_not_depend_on_who_samples_them(files: dict[str, Path], tmp_path: Path) -> None:
+    tokenizer = tokenizer_of(load_recipe(files["policy"]), tmp_path)
+    shape = Shape(**SHAPE)
+    weights = dict(build_model(shape, 0).state_dict())
+    exercises = draw_exercises(["dyck"], BATCH + 1, "test")
+    alone, together = (
+        list(sample_attempts(weights, shape, tokenizer, exercises, longest=3, processes=processes))
+        for processes in (1, 2)
+    )
+    assert alone == together
+
+
 def test_bad_input_is_one_clear_error(
     files: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = str(tmp_path / "out")
-    quick = ["--threads", "1", "--device", "cpu"]
+    quick = ["--processes", "1", "--device", "cpu"]
     assert main(["nothing", "--out", out]) == 2
     assert "error: no recipe is called 'nothing'" in capsys.readouterr().err
     assert main([str(files["verifier"]), "--out", out, *quick]) == 2
@@ -122,7 +131,7 @@ def test_a_verifier_starts_from_a_solver_of_its_shape_alone(
     files: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     solver, out = tmp_path / "solver", tmp_path / "out"
-    quick = ["--threads", "1", "--device", "cpu"]
+    quick = ["--processes", "1", "--device", "cpu"]
     assert main([str(files["policy"]), "--out", str(solver), "--until", "1", *quick]) == 3
     still = {"steps": 6, "tokens": 512, "matrix_rate": 1e-12, "other_rate": 1e-12}
     starting = recipe("verifier", start_from_solver=True, schedule=still)
@@ -137,7 +146,11 @@ def test_a_verifier_starts_from_a_solver_of_its_shape_alone(
     files["verifier"].write_text(yaml.safe_dump({**starting, "shape": {**SHAPE, "layers": 2}}))
     assert main([str(files["verifier"]), "--out", str(other), "--solver", str(solver), *quick]) == 2
     assert "tiny-verifier cannot start from tiny-policy: their shapes differ" in capsys.readouterr().err
-    assert main([str(files["verifier"]), "--out", str(other), *quick]) == 2
+    alien = tmp_path / "alien"
+    files["verifier"].write_text(yaml.safe_dump({**starting, "vocabulary": {"size": 700, "examples": 16}}))
+    assert main([str(files["verifier"]), "--out", str(alien), "--solver", str(solver), *quick]) == 2
+    assert "cannot start from tiny-policy: their vocabularies differ" in capsys.readouterr().err
+    assert main([str(files["verifier"]), "--out", str(alien), *quick]) == 2
     assert "the recipe needs a trained solver" in capsys.readouterr().err
 
 

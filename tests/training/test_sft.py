@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import os
 import random
@@ -12,22 +13,25 @@ import time
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from genprm_sdk.training.checkpoint import CheckpointError, latest_step
-from genprm_sdk.training.packing import Branch, Row, Tree
+from genprm_sdk.training.packing import Branch, Row, Tree, pack
 from genprm_sdk.training.sft import (
     Progress,
     Shape,
     TrainSettings,
     _rate,
     build_model,
-    draw_batch,
+    draw_trees,
     load_weights,
+    share_of,
     train,
 )
+from genprm_sdk.training.team import Team, leading
 
 SHAPE = Shape(vocabulary=300, width=32, layers=1, heads=2, key_value_heads=1, feed_forward=64, context=128)
 SETTINGS = TrainSettings(
@@ -91,6 +95,64 @@ def test_a_finished_run_does_nothing(uninterrupted: Path) -> None:
     before = files(uninterrupted)
     assert run(SETTINGS, uninterrupted) == []
     assert files(uninterrupted) == before
+
+
+ALONG = f"""
+import random
+from genprm_sdk.training.packing import Branch, Row, Tree
+from genprm_sdk.training.sft import Shape, TrainSettings, train
+
+{inspect.getsource(counting).replace("-> Tree | None", "")}
+
+def along(team, folder, settings, until):
+    progresses = train(
+        {SHAPE!r}, counting, settings, folder, device="cpu", threads=1, until=until, team=team
+    )
+    for _ in progresses:
+        pass
+"""
+
+
+@pytest.fixture
+def along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """What the other process does, in a module that it can import."""
+    (tmp_path / "work_of_a_training.py").write_text(ALONG)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "work_of_a_training", raising=False)
+    return importlib.import_module("work_of_a_training").along
+
+
+def test_two_processes_train_the_same_model_as_one(along: Any, tmp_path: Path) -> None:
+    """Bit for bit they cannot: they add up in another order."""
+    run(SETTINGS, tmp_path / "alone", until=12)
+    folder = tmp_path / "together"
+    with leading(2, along, folder, SETTINGS, 12) as team:
+        progress = list(
+            train(SHAPE, counting, SETTINGS, folder, device="cpu", threads=1, until=12, team=team)
+        )
+    assert [report.step for report in progress] == [12]
+    assert latest_step(folder) == 12
+    alone, together = (load_weights(SHAPE, tmp_path / name) for name in ("alone", "together"))
+    for name, weights in alone.items():
+        torch.testing.assert_close(together[name], weights, atol=2e-2, rtol=0)
+        assert not torch.equal(weights, dict(build_model(SHAPE, 3).named_parameters())[name])
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_shares_are_even_and_hold_every_tree_once(size: int) -> None:
+    drawn = draw_trees(counting, replace(SETTINGS, tokens=2000), 5)
+    shares = [share_of(drawn, Team(rank, size)) for rank in range(size)]
+    assert sorted(map(id, drawn)) == sorted(id(tree) for share in shares for tree in share)
+    sizes = [sum(map(len, share)) for share in shares]
+    assert max(sizes) - min(sizes) <= max(map(len, drawn))
+
+
+def test_a_process_without_a_tree_still_takes_part(along: Any, tmp_path: Path) -> None:
+    few = replace(SETTINGS, tokens=1, steps=2)
+    assert len(draw_trees(counting, few, 0)) == 1
+    with leading(2, along, tmp_path / "run", few, None) as team:
+        progress = list(train(SHAPE, counting, few, tmp_path / "run", device="cpu", threads=1, team=team))
+    assert [report.step for report in progress] == [2]
 
 
 CHILD = f"""
@@ -195,7 +257,7 @@ def test_a_batch_is_a_function_of_seed_and_step() -> None:
     def batch(seed: int, step: int) -> list[list[int]]:
         random.seed(seed * step)
         torch.manual_seed(seed * step)
-        ids: list[list[int]] = draw_batch(counting, replace(SETTINGS, seed=seed), step).ids.tolist()
+        ids: list[list[int]] = pack(draw_trees(counting, replace(SETTINGS, seed=seed), step)).ids.tolist()
         return ids
 
     assert batch(3, 10) == batch(3, 10)
@@ -205,14 +267,14 @@ def test_a_batch_is_a_function_of_seed_and_step() -> None:
 def test_a_batch_is_full_and_holds_no_longer_sequence() -> None:
     settings = replace(SETTINGS, longest=30, first_longest=30)
     for step in range(40):
-        batch = draw_batch(counting, settings, step)
+        batch = pack(draw_trees(counting, settings, step))
         assert batch.positions.max() < 30
         assert settings.tokens <= batch.ids.numel() < settings.tokens + 40
 
 
 def test_sequences_grow_longer_as_the_run_goes_on() -> None:
     settings = replace(SETTINGS, first_longest=12, longest=40, lengthening=40)
-    longest = [int(draw_batch(counting, settings, step).positions.max()) for step in (0, 20, 60)]
+    longest = [int(pack(draw_trees(counting, settings, step)).positions.max()) for step in (0, 20, 60)]
     assert longest[0] < 12
     assert longest[0] < longest[1] < longest[2] < 40
 
@@ -220,7 +282,7 @@ def test_sequences_grow_longer_as_the_run_goes_on() -> None:
 def test_a_source_of_sequences_that_are_all_too_long_is_an_error() -> None:
     settings = replace(SETTINGS, longest=5, first_longest=5)
     with pytest.raises(ValueError, match="no sequence of at most 5 tokens"):
-        draw_batch(counting, settings, 0)
+        draw_trees(counting, settings, 0)
 
 
 @pytest.mark.parametrize("name", ["steps", "tokens", "warmup", "longest", "probe_every"])

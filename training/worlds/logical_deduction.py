@@ -9,7 +9,8 @@ mistake contradicts these, the row alone counts.
 
 In code a place is a number, counted from the end if negative. Each context has one direction in which places
 count up (first to last, left to right, cheapest to most expensive); ``<`` means nearer to its start. The
-options of every problem go through the objects in the order of the list, as in the collections.
+options of a problem go through the objects in the order of the list, as in the collections. The solver's
+style asks openly instead, for the object at a place: its answer is the object's name, not a letter.
 """
 
 from __future__ import annotations
@@ -273,7 +274,7 @@ Places = list[str | None]
 
 @dataclass(frozen=True)
 class Puzzle:
-    """A problem: the objects as listed, the statements and the place that the options ask for."""
+    """A problem: the objects as listed, the statements and the place asked for."""
 
     scene: Scene
     names: tuple[str, ...]
@@ -351,10 +352,11 @@ def check(old, cited, new):
     if not fits or not set(cited) <= set(clues):
         v = "nothing"
     print(v, v == "as said")
-def claim(old, cited, x, k, letter=""):
+def claim(old, cited, x, k, letter=None):
     v = sorted({o[k % (n + 1)] for o in keep(old, cited) or keep(old, [])})
-    answers = (k - asked) % (n + 1) == 0 and letter == "ABCDEFG"[names.index(x)]
-    print(v[0] if len(v) == 1 else None, v == [x] and set(cited) <= set(clues) and (answers or not letter))
+    answers = (k - asked) % (n + 1) == 0 and letter in ("", "ABCDEFG"[names.index(x)])
+    good = v == [x] and set(cited) <= set(clues) and (answers or letter is None)
+    print(v[0] if len(v) == 1 else None, good)
 """
 
 
@@ -439,22 +441,22 @@ class Judge:
         return names[0] if len(names) == 1 else None
 
     def claim(
-        self, name: str, place: int, letter: str = "", clues: Sequence[Clue] | None = None
+        self, name: str, place: int, letter: str | None = None, clues: Sequence[Clue] | None = None
     ) -> Rationale:
-        """A conclusion about a place, the answer if it has a letter.
+        """A conclusion about a place, or an answer: one with a letter, or an open one if that is empty.
 
         Without statements of its own it draws on all, and what follows needs no more than itself.
         """
         puzzle = self.puzzle
         cited = puzzle.clues if clues is None else clues
         found = self.found(place, cited)
-        here = not letter or (
-            puzzle.spot(place) == puzzle.spot(puzzle.asked) and puzzle.letter(name) == letter
+        here = letter is None or (
+            puzzle.spot(place) == puzzle.spot(puzzle.asked) and letter in ("", puzzle.letter(name))
         )
         code = f'claim({coded(self.row)}, {"clues" if clues is None else listed(cited)}, "{name}", {place}'
-        code += f', "{letter}")' if letter else ")"
-        kind = "answers" if letter else "concludes"
-        if not letter:
+        code += ")" if letter is None else f', "{letter}")'
+        kind = "concludes" if letter is None else "answers"
+        if letter is None:
             before = {} if clues is None else dict(self.row)
             self.row = tuple({**before, place: name}.items())
         return concluded(
@@ -590,19 +592,36 @@ QUESTIONS = (
 )
 
 
-def problem_text(puzzle: Puzzle, rng: random.Random) -> str:
+def given_lines(puzzle: Puzzle, rng: random.Random) -> list[str]:
+    """What a problem says before it asks."""
     scene, count = puzzle.scene, COUNTS[puzzle.size]
     things = [scene.listed(name) for name in puzzle.names]
-    options = [clue_text(scene, Clue(name, puzzle.asked)) for name in puzzle.names]
-    lines = [
+    return [
         rng.choices(HEADS, (8, 1, 1))[0].format(c=count),
         f"- {scene.intro.format(c=count)}: {', '.join(things[:-1])}, and {things[-1]}.",
         *(f"- {sentence(clue_text(scene, clue))}" for clue in puzzle.clues),
+    ]
+
+
+def problem_text(puzzle: Puzzle, rng: random.Random) -> str:
+    """A problem with options."""
+    options = [clue_text(puzzle.scene, Clue(name, puzzle.asked)) for name in puzzle.names]
+    lines = [
+        *given_lines(puzzle, rng),
         rng.choices(QUESTIONS, (8, 1, 1))[0],
         "Options:",
         *(f"({letter}) {sentence(option)}" for letter, option in zip(LETTERS, options, strict=False)),
     ]
     return "\n".join(lines)
+
+
+def open_problem_text(puzzle: Puzzle, rng: random.Random) -> str:
+    """A problem without options."""
+    return "\n".join([*given_lines(puzzle, rng), open_question(puzzle.scene, puzzle.asked)])
+
+
+def open_question(scene: Scene, place: int) -> str:
+    return f"Q: Which of them {scene.verb} {scene.family.place(place)}?"
 
 
 def drawn_place(place: int, size: int, rng: random.Random) -> int:
@@ -1048,11 +1067,22 @@ class Writer:
         if (self.mistaken and mistake is None) and rng.random() < 0.5:
             letter, mistake = rng.choice(LETTERS[: puzzle.size].replace(letter, "")), "wrong_final_answer"
         end = {
-            "solver": "The answer is \\boxed{(%s)}.",
             "slots": "Therefore option (%s) is correct.",
             "chart": "Answer: (%s)",
         }.get(self.style, "So the answer is (%s)") % letter
         self.add(f"{start} {end}".strip(), self.judge.claim(name, place, letter), mistake)
+
+    def answer_openly(self) -> None:
+        """Name the object at the place asked for; by mistake another, or the one at another place."""
+        place = self.puzzle.spot(self.puzzle.asked)
+        elsewhere = [(at, one) for at, one in enumerate(self.places(), start=1) if one and at != place]
+        mistake: str | None = "wrong_final_answer"
+        if elsewhere and self.mistaken and self.rng.random() < 0.5:
+            place, name = self.rng.choice(elsewhere)
+        else:
+            name, mistake = self.concluded("wrong_final_answer")
+        text = f"{sentence(ORDINALS[place - 1], '')} is {name}. The answer is \\boxed{{{name}}}."
+        self.add(text, self.judge.claim(name, place, ""), mistake)
 
     @property
     def concluding(self) -> bool:
@@ -1062,7 +1092,7 @@ class Writer:
     def answering(self, name: str, place: int) -> str:
         scene = self.wording.scene
         plain = clue_text(scene, Clue(name, place))
-        if self.style in ("solver", "slots", "chart"):
+        if self.style in ("slots", "chart"):
             return sentence(plain)
         if self.rng.random() < 0.3 or name not in self.places():
             return sentence(self.conclusion(name, place))
@@ -1169,8 +1199,8 @@ SIZES = {3: 12, 4: 4, 5: 30, 6: 4, 7: 50}
 class LogicalDeduction:
     """The logical-deduction world: rows of objects in five styles and the solver's; a sixth is held out."""
 
-    EXERCISE_SIZES = (3, 3, 4, 4, 5)
-    EXERCISE_STATED = 0.55
+    EXERCISE_SIZES = (3, 3, 3, 4)
+    EXERCISE_STATED = 0.75
     """How often an exercise's next statement tells a place rather than compares."""
 
     name = "logical_deduction"
@@ -1239,10 +1269,10 @@ class LogicalDeduction:
         writer = Writer(
             Judge(puzzle), plain_wording(puzzle.scene), rng, planted_steps(rng, len(bundles) + 1), "solver"
         )
-        text = problem_text(puzzle, rng)
+        text = open_problem_text(puzzle, rng)
         for bundle in bundles:
             writer.row(bundle)
-        writer.answer()
+        writer.answer_openly()
         texts = numbered(step.text for step in writer.steps)
         steps = [replace(step, text=text) for step, text in zip(writer.steps, texts, strict=True)]
         return Example(self.name, text, tuple(steps), puzzle.setup)
@@ -1284,10 +1314,10 @@ class LogicalDeduction:
         """Draw a problem that a step-by-step solver can solve, with its right solution."""
         puzzle, bundles = self._exercise(rng)
         writer = Writer(Judge(puzzle), plain_wording(puzzle.scene), rng, set(), "solver")
-        text = problem_text(puzzle, rng)
+        text = open_problem_text(puzzle, rng)
         for bundle in bundles:
             writer.row(bundle)
-        writer.answer()
+        writer.answer_openly()
         steps = numbered(step.text for step in writer.steps)
         return Exercise(self.name, text, steps, boxed_answer(steps[-1]) or "")
 
@@ -1314,7 +1344,7 @@ def plain_wording(scene: Scene) -> Wording:
 
 STEP = re.compile(r"Step \d+: (.*)")
 SPOT = re.compile(rf"({'|'.join(ORDINALS)}) is (.+)")
-ANSWER = re.compile(r"(.*\.) The answer is \\boxed\{\(([A-G])\)\}\.")
+ANSWER = re.compile(rf"({'|'.join(ORDINALS).title()}) is (.+)\. The answer is \\boxed\{{\2\}}\.")
 
 
 def sentences(scene: Scene, names: Sequence[str]) -> dict[str, Clue]:
@@ -1326,32 +1356,45 @@ def sentences(scene: Scene, names: Sequence[str]) -> dict[str, Clue]:
 
 
 def read_problem(problem: str) -> Puzzle | None:
+    """The puzzle that a problem poses, openly or with options; None if it is not written as ours are."""
     lines = problem.split("\n")
     statements = [line[2:] for line in lines if line.startswith("- ")]
     options = [line[4:] for line in lines if re.match(r"\([A-G]\) ", line)]
-    if not statements or not options:
-        return None
-    for scene in SCENES:
-        intro = next(
-            (
-                scene.intro.format(c=count)
-                for count in COUNTS.values()
-                if statements[0].startswith(scene.intro.format(c=count) + ": ")
-            ),
-            None,
-        )
-        if intro is None:
-            continue
-        shown = statements[0].removeprefix(intro + ": ").removesuffix(".").replace(", and ", ", ").split(", ")
-        by_listing = {scene.listed(name): name for name in scene.objects}
-        names = tuple(by_listing.get(item, "") for item in shown)
-        known = sentences(scene, names)
-        clues = [known.get(statement) for statement in statements[1:]]
-        asked = known.get(options[0])
-        if not all(names) or asked is None or len(options) != len(names) or None in clues:
-            return None
-        return Puzzle(scene, names, tuple(clue for clue in clues if clue), asked.place)
+    for scene in SCENES if statements else ():
+        puzzle = read_as(scene, statements, options, lines[-1])
+        if puzzle is not None:
+            return puzzle
     return None
+
+
+def read_as(scene: Scene, statements: list[str], options: list[str], last: str) -> Puzzle | None:
+    """The puzzle of a scene that statements pose, with options or by the problem's last line."""
+    intro, _, listing = statements[0].partition(": ")
+    shown = listing.removesuffix(".").replace(", and ", ", ").split(", ")
+    if scene.intro.format(c=COUNTS.get(len(shown))) != intro:
+        return None
+    by_listing = {scene.listed(name): name for name in scene.objects}
+    names = tuple(by_listing.get(item, "") for item in shown)
+    if not all(names):
+        return None
+    known = sentences(scene, names)
+    clues = [known.get(statement) for statement in statements[1:]]
+    asked = asked_in(options, known) if options else asked_openly(scene, len(names), last)
+    if asked is None or None in clues or len(options) not in (0, len(names)):
+        return None
+    return Puzzle(scene, names, tuple(clue for clue in clues if clue), asked)
+
+
+def asked_in(options: list[str], known: dict[str, Clue]) -> int | None:
+    """The place that options ask for."""
+    option = known.get(options[0])
+    return option.place if option else None
+
+
+def asked_openly(scene: Scene, size: int, question: str) -> int | None:
+    """The place that an open question asks for."""
+    places = [place for at in range(1, size + 1) for place in (at, -at)]
+    return {open_question(scene, place): place for place in places}.get(question)
 
 
 def read_step(judge: Judge, step: str) -> Rationale | None:
@@ -1360,22 +1403,27 @@ def read_step(judge: Judge, step: str) -> Rationale | None:
     if numbered_step is None:
         return None
     text = numbered_step[1]
-    known = sentences(judge.puzzle.scene, judge.puzzle.names)
     answer = ANSWER.fullmatch(text)
     if answer:
-        said = known.get(answer[1])
-        return judge.claim(said.name, said.place, answer[2]) if said and said.place else None
+        place, name = ORDINALS.index(answer[1].lower()) + 1, answer[2]
+        there = place <= judge.puzzle.size and name in judge.puzzle.names
+        return judge.claim(name, place, "") if there else None
+    known = sentences(judge.puzzle.scene, judge.puzzle.names)
     before, so, row = text.rpartition("So ")
     clues = [known.get(found) for found in re.findall(r"\S[^.]*\.", before)]
     spots = [SPOT.fullmatch(part) for part in row.removesuffix(".").split(", ")]
-    if not so or not row.endswith(".") or None in clues or None in spots:
+    if not so or not row.endswith(".") or None in clues:
         return None
     entries = {}
-    for spot in spots:
-        if spot is None or spot[2] not in (UNKNOWN, *judge.puzzle.names):
+    for place, spot in enumerate(spots, start=1):
+        if spot is None or ORDINALS.index(spot[1]) + 1 != place:
+            return None
+        if spot[2] not in (UNKNOWN, *judge.puzzle.names):
             return None
         if spot[2] != UNKNOWN:
-            entries[ORDINALS.index(spot[1]) + 1] = spot[2]
+            entries[place] = spot[2]
+    if len(spots) > judge.puzzle.size + 1:
+        return None
     return judge.check([clue for clue in clues if clue], tuple(entries.items()))
 
 

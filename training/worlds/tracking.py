@@ -1,10 +1,11 @@
 """Tracking shuffled objects: people hold one thing each, pairs of them swap, and somebody is asked about.
 
-A solution states who holds what at the start and after every swap, then chooses an option. A step is right
+A problem offers options or, in the solver's style, asks for the thing itself. A solution states who holds
+what at the start and after every swap, at least of the two who swap, then answers. A step is right
 if everybody it names holds what the state stated *before it* and the swap that is due give him: the first
 paragraph after the start makes the first swap of the problem, and so on. Who is not named holds what follows
-for him. So a solver who goes on properly from a wrong state is right again. The answer must be the option of
-what the person asked about holds then, and no swap may be left over.
+for him. So a solver who goes on properly from a wrong state is right again. The answer must be what the
+person asked about holds then, or its option, and no swap may be left over.
 """
 
 from __future__ import annotations
@@ -336,12 +337,17 @@ ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "
 
 @dataclass(frozen=True)
 class Puzzle:
-    """What a problem says."""
+    """What a problem says; it has no options if it is asked openly."""
 
     start: State
     swaps: tuple[Swap, ...]
     asked: str
     options: dict[str, str]
+
+    @property
+    def answers(self) -> dict[str, str]:
+        """What can be answered, and the thing that each answer means."""
+        return self.options or {thing: thing for thing in self.start.values()}
 
 
 def full(short: str, names: Iterable[str]) -> str:
@@ -390,6 +396,10 @@ def draw_puzzle(rng: random.Random, context: Context, people_count: int, swap_co
     return Puzzle(dict(zip(people, objects, strict=True)), swaps, rng.choice(people), options)
 
 
+OPTIONS = "\nOptions:"
+OPEN = "\nComplete the last sentence."
+
+
 def problem_text(puzzle: Puzzle, context: Context, time: str, rng: random.Random) -> str:
     holdings = in_words([context.holds.format(p=person, o=thing) for person, thing in puzzle.start.items()])
     middle = rng.choice(MIDDLES).format(t=time, m=rng.choice(context.middle))
@@ -400,31 +410,44 @@ def problem_text(puzzle: Puzzle, context: Context, time: str, rng: random.Random
         for lead, (one, other) in zip(leads, puzzle.swaps, strict=False)
     )
     options = "".join(f"\n({letter}) {thing}." for letter, thing in puzzle.options.items())
+    ending = f"{OPTIONS}{options}" if options else OPEN
     return (
         f"{in_words(list(puzzle.start))} {rng.choice(context.scenes)}. At the start of the {time}, "
         f"{rng.choice(context.opening)}: {holdings}.\n{middle} {swaps} "
-        f"At the end of the {time}, {puzzle.asked} {context.asks}\nOptions:{options}"
+        f"At the end of the {time}, {puzzle.asked} {context.asks}{ending}"
     )
 
 
 OPTION = re.compile(r"^\((\w)\) (.+)\.$", re.MULTILINE)
 PAIR = re.compile(r"(?:First|Then|Next|After that|Finally), (\w+) and (\w+) ")
+THING = re.compile(r"\w(?:[\w' -]*\w)?")
+VERBS = sorted({context.holds.format(p="", o="").strip() for context in CONTEXTS}, key=len, reverse=True)
+HOLDING = re.compile(rf"(?:and )?(\w+) (?:{'|'.join(VERBS)}) ({THING.pattern})")
+
+
+def read_holding(clause: str, options: dict[str, str]) -> tuple[str, str] | None:
+    """Who holds what by ``and Bob has a red ball``; without options the verb tells where the thing begins."""
+    if not options:
+        held = HOLDING.fullmatch(clause)
+        return (held[1], held[2]) if held else None
+    thing = next((thing for thing in options.values() if clause.endswith(f" {thing}")), None)
+    return (clause.removeprefix("and ").split()[0], thing) if thing else None
 
 
 def read_problem(problem: str) -> Puzzle | None:
     """What one of the problem texts above says, or None."""
-    story, found, choices = problem.partition("\nOptions:\n")
+    story, _, choices = problem.removesuffix(OPEN).partition(OPTIONS)
     options = dict(OPTION.findall(choices))
+    if bool(options) == problem.endswith(OPEN):  # neither kind of problem, or both
+        return None
     start: State = {}
     for clause in story.partition(": ")[2].partition(".\n")[0].split(", "):
-        thing = next((thing for thing in options.values() if clause.endswith(f" {thing}")), None)
-        if thing is None:
+        held = read_holding(clause, options)
+        if held is None:
             return None
-        start[clause.removeprefix("and ").split()[0]] = thing
+        start[held[0]] = held[1]
     asked = [word for word in story.rpartition(", ")[2].split() if word in start]
-    if not found or not asked:
-        return None
-    return Puzzle(start, tuple(PAIR.findall(story)), asked[0], options)
+    return Puzzle(start, tuple(PAIR.findall(story)), asked[0], options) if asked else None
 
 
 # ---------------------------------------------------------------------------------------------- verification
@@ -445,6 +468,7 @@ def replay(told, n):
 START_ANALYSIS = "The start: everybody must hold what the problem gives them."
 SWAP_ANALYSIS = "A swap: two people exchange what they held before and the others keep theirs."
 ANSWER_ANALYSIS = "The answer: it must be the option of what the person asked about holds after all swaps."
+OPEN_ANSWER_ANALYSIS = "The answer: it must be what the person asked about holds after all swaps."
 
 
 def quoted(state: State) -> str:
@@ -463,7 +487,7 @@ class Said:
     Attributes:
         text: The step as the solver wrote it.
         claim: Who holds what, in the step's own spelling and order.
-        answer: The letter of the option it chooses, or None.
+        answer: The letter of the option it chooses, or the thing if there are no options, or None.
         mistake: The planted mistake's kind, or None.
     """
 
@@ -518,7 +542,7 @@ class Verifier:
 
     def _analysis(self, said: Said) -> str:
         if said.answer is not None:
-            return ANSWER_ANALYSIS
+            return ANSWER_ANALYSIS if self.puzzle.options else OPEN_ANSWER_ANALYSIS
         return START_ANALYSIS if self._paragraph < self._first else SWAP_ANALYSIS
 
     def _code(self, said: Said) -> str:
@@ -526,8 +550,11 @@ class Verifier:
         replay = f"told = [{told}]\nn = {self._paragraph} - {self._first}\ndue, wrong = replay(told, n)\n"
         if said.answer is None:
             return f'{replay}p = [*wrong, *due][0]\nprint(f"{{p}}: {{due.get(p)}}", not wrong)'
+        asking = f'{replay}p = "{self.puzzle.asked}"\n'
+        if not self.puzzle.options:
+            return f'{asking}print(due[p], due[p] == "{said.answer}" and not wrong and not swaps[n + 1 :])'
         return (
-            f'{replay}p = "{self.puzzle.asked}"\noptions = {quoted(self.puzzle.options)}\n'
+            f"{asking}options = {quoted(self.puzzle.options)}\n"
             "a = [o for o in options if options[o] == due[p]]\n"
             f'print(due[p], *a, a == ["{said.answer}"] and not wrong and not swaps[n + 1 :])'
         )
@@ -588,7 +615,8 @@ class Manner:
 
     Attributes:
         start: Before the first state; None if he begins with the first swap.
-        swap: Before a state after a swap; knows ``{x}``, ``{y}``, ``{verb}``, ``{k}`` and ``{nth}``.
+        swap: Before a state after a swap; knows ``{x}``, ``{y}``, ``{verb}``, ``{k}``, ``{nth}`` and what the
+            two give away, ``{gives_x}`` and ``{gives_y}``.
         holding: How one person's thing is stated.
         between: What stands between two of them; None for commas and a last ``and``.
         end: What stands after the last.
@@ -655,12 +683,13 @@ def trace_manner(context: Context, people: Sequence[str], rng: random.Random) ->
 def solver_manner(context: Context, people: Sequence[str], rng: random.Random) -> Manner:
     return Manner(
         "At the start: ",
-        "{x} and {y} swap: ",
+        "{x} ({gives_x}) and {y} ({gives_y}) swap: ",
         "{p}: {o}",
         ", ",
         ".",
-        "At the end: {p}: {o}. The answer is \\boxed{{({a})}}.",
-        shortened=context.shortened > 0.5,
+        "At the end: {p}: {o}. The answer is \\boxed{{{a}}}.",
+        named="changed",
+        changed_first=True,
         numbered=True,
     )
 
@@ -774,9 +803,17 @@ class Writer:
         }
         lead = self._manner.start or ""
         if pair:
-            one, other = map(self._person, pair)
+            (one, gets_one), (other, gets_other) = (
+                (self._person(person), self._things[state[person]]) for person in pair
+            )
             lead = self._manner.swap.format(
-                x=one, y=other, verb=self._context.swap, k=index + 1, nth=ORDINALS[index]
+                x=one,
+                y=other,
+                gives_x=gets_other,
+                gives_y=gets_one,
+                verb=self._context.swap,
+                k=index + 1,
+                nth=ORDINALS[index],
             )
         items = [self._manner.holding.format(p=person, o=thing) for person, thing in claim.items()]
         between = self._manner.between
@@ -786,8 +823,8 @@ class Writer:
             body = in_words(items) if len(items) > 2 else " and ".join(items)
         return Said(sentence_case(f"{lead}{body}{self._manner.end}"), claim, mistake=mistake)
 
-    def final(self, person: str, thing: str, letter: str, mistake: str | None) -> Said:
-        """The last step, which states one person's thing and chooses an option."""
+    def final(self, person: str, thing: str, answer: str, mistake: str | None) -> Said:
+        """The last step, which states one person's thing and answers."""
         template = self._manner.final
         states_it = "{p}" in template
         in_full = "{asks}" in template
@@ -796,10 +833,10 @@ class Writer:
             p=person,
             o=thing if in_full else self._things[thing],
             asks=self._context.asks,
-            a=letter,
+            a=answer,
         )
         claim = {person: thing if in_full else self._things[thing]} if states_it else {}
-        return Said(sentence_case(words), claim, letter, mistake)
+        return Said(sentence_case(words), claim, answer, mistake)
 
     def fused(self, said: Said, letter: str, mistake: str | None) -> Said:
         """A state with the answer behind it."""
@@ -813,12 +850,12 @@ def sentence_case(text: str) -> str:
 # ------------------------------------------------------------------------------------------------- solutions
 
 
-def letter_of(thing: str, options: dict[str, str]) -> str:
-    return next(letter for letter, option in options.items() if option == thing)
+def answer_of(thing: str, answers: dict[str, str]) -> str:
+    return next(answer for answer, meant in answers.items() if meant == thing)
 
 
-def wrong_letter(right: str, options: dict[str, str], rng: random.Random) -> str:
-    return rng.choice([letter for letter in options if letter != right])
+def wrong_answer(right: str, answers: dict[str, str], rng: random.Random) -> str:
+    return rng.choice([answer for answer in answers if answer != right])
 
 
 class Solution:
@@ -851,17 +888,17 @@ class Solution:
 
     def _state(self, index: int, wrong: bool) -> Said:
         fused = self._manner.fused and index == len(self._puzzle.swaps) - 1
-        wrong_answer = fused and wrong and self._rng.random() < 0.4
-        said = self._wrong_state(index) if wrong and not wrong_answer else None
+        misanswered = fused and wrong and self._rng.random() < 0.4
+        said = self._wrong_state(index) if wrong and not misanswered else None
         before, due = self.verifier.state, self.verifier.due()
         said = said or self._writer.state(due, before, index, self._pair(index))
         if not fused:
             return said
         after = {**due, **self.verifier.meant(said.claim)}
-        letter = letter_of(after[self._puzzle.asked], self._puzzle.options)
-        if not wrong_answer:
+        letter = answer_of(after[self._puzzle.asked], self._puzzle.options)
+        if not misanswered:
             return self._writer.fused(said, letter, said.mistake)
-        chosen = wrong_letter(letter, self._puzzle.options, self._rng)
+        chosen = wrong_answer(letter, self._puzzle.options, self._rng)
         return self._writer.fused(said, chosen, "wrong_final_answer")
 
     def _wrong_state(self, index: int) -> Said | None:
@@ -877,30 +914,32 @@ class Solution:
         return None
 
     def _final(self, index: int, wrong: bool) -> Said:
-        options, state, asked = self._puzzle.options, self.verifier.state, self._puzzle.asked
-        letter = letter_of(state[asked], options)
+        answers, state, asked = self._puzzle.answers, self.verifier.state, self._puzzle.asked
+        right = answer_of(state[asked], answers)
         if not wrong:
-            return self._writer.final(asked, state[asked], letter, None)
-        chosen = wrong_letter(letter, options, self._rng)
-        owners = [person for person, thing in state.items() if thing == options[chosen]]
+            return self._writer.final(asked, state[asked], right, None)
+        chosen = wrong_answer(right, answers, self._rng)
+        owners = [person for person, thing in state.items() if thing == answers[chosen]]
         slip = self._rng.random()
-        if slip < 0.4:  # the option alone is wrong
+        if slip < 0.4:  # the answer alone is wrong
             return self._writer.final(asked, state[asked], chosen, "wrong_final_answer")
         if slip < 0.6 and owners:  # somebody else was asked about
-            return self._writer.final(owners[0], options[chosen], chosen, "wrong_final_answer")
-        return self._writer.final(asked, options[chosen], chosen, "wrong_final_answer")
+            return self._writer.final(owners[0], answers[chosen], chosen, "wrong_final_answer")
+        return self._writer.final(asked, answers[chosen], chosen, "wrong_final_answer")
 
 
 # --------------------------------------------------------------------------------------------------- reading
 
-THING = re.compile(r"\w(?:[\w' -]*\w)?")
 NUMBER = r"Step \d+: "
-STATE_STEP = re.compile(rf"{NUMBER}(?:At the start|\w+ and \w+ swap): (.+)\.")
-FINAL_STEP = re.compile(rf"{NUMBER}At the end: (.+)\. The answer is \\boxed\{{\(([A-Z])\)\}}\.")
+GIVER = rf"(\w+) \(({THING.pattern})\)"
+START_STEP = re.compile(rf"{NUMBER}At the start: (.+)\.")
+SWAP_STEP = re.compile(rf"{NUMBER}{GIVER} and {GIVER} swap: (.+)\.")
+BOXED = rf"\\boxed\{{(?:\(([A-Z])\)|({THING.pattern}))\}}"
+FINAL_STEP = re.compile(rf"{NUMBER}At the end: (.+)\. The answer is {BOXED}\.")
 
 
 def read_claim(text: str, people: Iterable[str]) -> State | None:
-    """Who holds what in ``Alice: red, Bob: blue``; None if it is garbled."""
+    """Who holds what in ``Alice: red ball, Bob: blue ball``; None if it is garbled."""
     claim: State = {}
     for item in text.split(", "):
         person, colon, thing = item.partition(": ")
@@ -910,22 +949,31 @@ def read_claim(text: str, people: Iterable[str]) -> State | None:
     return claim
 
 
+def read_swap(text: str, people: Iterable[str]) -> State | None:
+    """Who holds what after a swap step; None if what the two give is not what they get."""
+    if not (found := SWAP_STEP.fullmatch(text)):
+        return None
+    one, gives_one, other, gives_other, body = found.groups()
+    claim = read_claim(body, people) or {}
+    agrees = one != other and (claim.get(one), claim.get(other)) == (gives_other, gives_one)
+    return claim if agrees else None
+
+
 def read_step(text: str, people: Iterable[str]) -> Said | None:
     """What a step in the ``solver`` style says, or None."""
     if final := FINAL_STEP.fullmatch(text):
-        claim, answer = read_claim(final[1], people), final[2]
-    elif stated := STATE_STEP.fullmatch(text):
-        claim, answer = read_claim(stated[1], people), None
-    else:
-        return None
-    return None if claim is None else Said(text, claim, answer)
+        claim = read_claim(final[1], people)
+        return Said(text, claim, final[2] or final[3]) if claim and len(claim) == 1 else None
+    started = START_STEP.fullmatch(text)
+    claim = read_claim(started[1], people) if started else read_swap(text, people)
+    return None if claim is None else Said(text, claim)
 
 
 # ----------------------------------------------------------------------------------------------------- world
 
 
 class Tracking:
-    """Three to seven people and two to eight swaps; the solver writes all holdings after every swap."""
+    """Three to seven people and two to eight swaps; the solver writes what the two who swap held and hold."""
 
     name = "tracking"
     styles = tuple(MANNERS)
@@ -933,8 +981,8 @@ class Tracking:
 
     PEOPLE = (3, 4, 5, 6, 7)
     PEOPLE_WEIGHTS = (58, 6, 28, 2, 6)
-    EXERCISE_PEOPLE = (3, 3, 3, 4, 5)
-    EXERCISE_SWAPS = (1, 2, 3, 3, 4, 5)
+    EXERCISE_PEOPLE = (3, 3, 3, 4)
+    EXERCISE_SWAPS = (1, 2, 2, 3)
 
     def example(self, rng: random.Random, style: str | None = None) -> Example:
         """Draw a problem and a solution of it in one style."""
@@ -973,6 +1021,8 @@ class Tracking:
     def _draw(self, rng: random.Random, style: str, people: int, swaps: int) -> tuple[str, Solution]:
         context = rng.choices(CONTEXTS, CONTEXT_WEIGHTS)[0]
         puzzle = draw_puzzle(rng, context, people, swaps)
+        if style == "solver":
+            puzzle = replace(puzzle, options={})
         manner = MANNERS[style](context, list(puzzle.start), rng)
         time = rng.choice(context.times)
         writer = Writer(puzzle, context, manner, time, rng)

@@ -187,18 +187,19 @@ def letters(g, n):
     return sorted(f"{{w}} :{{w[n - 1:n]}}{{abc.find(w[n - 1:n])}}" for w in g)
 def numbers(g, n):
     return [f"{{w}} {{abc.find(w[n - 1:n])}}" for w in g]
-def claims(p, k):
-    return [f"{{w}} {{i}}" for i, x in zip([*k.split(), 0], p.split(" <")) for w in flat(x)]
+def claims(p):
+    return [f"{{w}} {{x.split(':')[0]}}" for x in p.split(" <") for w in flat(x.split(":")[-1])]
 def part(p, l):
-    return p if f" <{{p}} <" in f" <{{l}} <" else l
+    p = " <".join(x.split(":")[-1] for x in p.split(" <"))
+    return "part" if f" <{{p}} <" in f" <{{l}} <" else l
 def differ(v, c):
     return next((x[:50] for x, y in zip(v, [*c, ""]) if x != y), "nothing")
 """
 """What all checks share; they write a list as ``a <b ?c <d``, where ``?`` joins the words of an open group.
 
-``flat`` takes a list apart, open groups in order; ``letters`` and ``numbers`` say what must be claimed of the
-``n``-th letters and ``claims`` what is; ``part`` is the subpart if the list has it; ``differ`` is the first
-thing expected and not found.
+A part has numbers: ``1:a <2:b ?c <4:d``. ``flat`` takes a list apart, open groups in order; ``letters`` and
+``numbers`` say what must be claimed of the ``n``-th letters and ``claims`` what is; ``part`` tells whether
+the list has the part; ``differ`` is the first thing expected and not found.
 """
 
 COMPARED = "print(differ(v, c), v == c)"
@@ -250,17 +251,17 @@ class Checks:
             place: Which letters, counted from 1.
             group: The words that were to be ordered, None being all words.
         """
-        said = " ".join(map(str, numbers))
-        code = f'{place_code(place, group)}k = "{said}"\np = "{list_text(part)}"\n'
+        said = " <".join(f"{n}:{group_text(words)}" for n, words in zip(numbers, part, strict=True))
+        code = f'{place_code(place, group)}p = "{said}"\n'
         if whole is not None:
-            code += f'l = "{list_text(whole)}"\nc = claims(p, k) + flat(l) + [part(p, l)]\n'
-            code += f"v = numbers(g, n) + sorted(words) + [p]\n{COMPARED}"
+            code += f'l = "{list_text(whole)}"\nc = claims(p) + flat(l) + [part(p, l)]\n'
+            code += f'v = numbers(g, n) + sorted(words) + ["part"]\n{COMPARED}'
             analysis = (
                 "The paragraph orders the subpart and puts it into the list, "
                 "which must hold every word in order."
             )
             return judged(analysis, code, names=self.names)
-        code += f"c = claims(p, k)\nv = numbers(g, n)\n{COMPARED}"
+        code += f"c = claims(p)\nv = numbers(g, n)\n{COMPARED}"
         words = "all the words by their first" if group is None else "the subpart by its"
         analysis = f"The paragraph orders {words} letters: each word must be there under its number."
         return judged(analysis, code, names=self.names)
@@ -821,7 +822,7 @@ class WordSorting:
     held_out_style = "terse"
 
     TRACE_SIZES = (2, 3, 4, 5, 6, 7, 8, 9, 10, 10, 11, 12, 13, 14, 15, 15, 16, 17, 17, 18, 18, 19, 19, 20, 20)
-    EXERCISE_SIZES = (3, 4, 5, 6, 7, 8)
+    EXERCISE_SIZES = (3, 4, 5, 6)
     LONGEST_EXERCISE_WORD = 5
 
     def example(self, rng: random.Random, style: str | None = None) -> Example:

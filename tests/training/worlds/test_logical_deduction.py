@@ -14,7 +14,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genprm_sdk.training.worlds.base import boxed_answer, run_trusted
-from genprm_sdk.training.worlds.logical_deduction import SCENES, WORLD, Clue, Puzzle
+from genprm_sdk.training.worlds.logical_deduction import (
+    SCENES,
+    WORLD,
+    Clue,
+    Puzzle,
+    Scene,
+    open_problem_text,
+    problem_text,
+    read_problem,
+)
 
 ORDINALS = ["first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth"]
 COUNTS = ["three", "four", "five", "six", "seven"]
@@ -70,7 +79,10 @@ class Checker:
         self.names = tuple(re.sub(r"^(and )?(an? )?", "", item) for item in items)
         self.name = "|".join(sorted(self.names, key=len, reverse=True))
         self.clues = [self.fact(line) for line in lines[2:] if line.startswith("- ")]
-        self.asked = self.fact(next(line for line in lines if line.startswith("(A)")))[1]
+        question = re.fullmatch(r"Q: Which of them (?:is|are|finished) (?:the )?(.*)\?", lines[-1])
+        option = next((line for line in lines if line.startswith("(A)")), "")
+        assert bool(question) != bool(option)
+        self.asked = self.place(question[1]) if question else self.fact(option)[1]
 
     def place(self, text: str) -> int:
         """A place in words, counted from the start."""
@@ -190,6 +202,10 @@ class Checker:
         return right
 
     def answer_right(self, step: str) -> bool:
+        opened = re.fullmatch(rf"(\w+) is ({self.name})\. The answer is \\boxed{{({self.name})}}\.", step)
+        if opened:
+            place, who = ORDINALS.index(opened[1].lower()) + 1, opened[2]
+            return who == opened[3] and place == self.asked and self.found(place, self.clues) == {who}
         letter = re.search(r"\(([A-G])\)", step)
         assert letter
         if re.match(r"So the answer|Therefore|Answer|The answer", step):
@@ -253,6 +269,10 @@ def test_exercises_are_right_and_read_as_right(seed: int) -> None:
     exercise = WORLD.exercise(random.Random(seed))
     assert all(checked(exercise.problem, list(exercise.steps)))
     assert boxed_answer(exercise.steps[-1]) == exercise.answer
+    checker = Checker(exercise.problem)
+    assert isinstance(checker.asked, int)
+    assert [order[checker.asked - 1] for order in checker.orders(checker.clues)] == [exercise.answer]
+    assert "Options" not in exercise.problem
     read = WORLD.read(exercise.problem, exercise.steps)
     assert read is not None
     assert read.first_error is None
@@ -268,6 +288,92 @@ def test_reading_finds_the_planted_labels_and_rationales(seed: int) -> None:
     assert [(step.correct, step.rationale) for step in read.steps] == [
         (step.correct, step.rationale) for step in example.steps
     ]
+
+
+@thorough
+@given(seeds)
+def test_any_answer_is_read_as_the_checker_finds_and_its_code_prints_so(seed: int) -> None:
+    """Every object at every place, after the right row and after a row with a mistake in it."""
+    rng = random.Random(seed)
+    exercise, example = WORLD.exercise(rng), WORLD.example(rng, "solver")
+    for problem, steps in (
+        (exercise.problem, list(exercise.steps)),
+        (example.problem, [step.text for step in example.steps]),
+    ):
+        names = Checker(problem).names
+        name = rng.choice(names)
+        for word in ORDINALS[: len(names)]:
+            answer = f"Step 1: {word.capitalize()} is {name}. The answer is \\boxed{{{name}}}."
+            solution = [*steps[:-1], answer]
+            read = WORLD.read(problem, solution)
+            assert read is not None
+            assert [step.correct for step in read.steps] == checked(problem, solution)
+            rationale = read.steps[-1].rationale
+            assert rationale.code.endswith(', "")')
+            assert run_trusted(read.setup + rationale.code) == rationale.output
+            assert read.steps[-1].correct or read.steps[-1].mistake == "wrong_final_answer"
+
+
+@thorough
+@given(seeds)
+def test_code_of_the_solver_prints_the_output(seed: int) -> None:
+    example = WORLD.example(random.Random(seed), "solver")
+    for step in example.steps:
+        assert run_trusted(example.setup + step.rationale.code) == step.rationale.output
+
+
+@thorough
+@given(seeds)
+def test_answers_written_otherwise_are_unreadable(seed: int) -> None:
+    exercise = WORLD.exercise(random.Random(seed))
+    checker = Checker(exercise.problem)
+    start, name = f"Step 2: {ORDINALS[0].capitalize()} is ", exercise.answer
+    other = next(one for one in checker.names if one != name)
+    beyond = ORDINALS[len(checker.names)].capitalize()
+    for answer in (
+        f"{start}{name}. The answer is \\boxed{{{other}}}.",
+        f"{start}{other}. The answer is \\boxed{{{name}}}.",
+        f"{start}{name}. The answer is \\boxed{{(A)}}.",
+        f"{start}nobody. The answer is \\boxed{{nobody}}.",
+        f"{start}{name}. The answer is \\boxed{{{name}}}",
+        f"{start}{name}. The answer is {name}.",
+        f"Step 2: The answer is \\boxed{{{name}}}.",
+        f"Step 2: first is {name}. The answer is \\boxed{{{name}}}.",
+        f"Step 2: {beyond} is {name}. The answer is \\boxed{{{name}}}.",
+    ):
+        assert WORLD.read(exercise.problem, [*exercise.steps[:-1], answer]) is None
+
+
+@pytest.mark.parametrize("scene", SCENES)
+def test_problems_are_read_with_options_and_openly(scene: Scene) -> None:
+    rng = random.Random(0)
+    for size in range(3, 8):
+        names = tuple(rng.sample(scene.objects, size))
+        clues = (Clue(names[0], 0, "<", names[1]), Clue(names[2], -1))
+        for place in range(1, size + 1):
+            for asked in (place, -place):
+                puzzle = Puzzle(scene, names, clues, asked)
+                opened = open_problem_text(puzzle, rng)
+                assert read_problem(opened) == read_problem(problem_text(puzzle, rng)) == puzzle
+                assert read_problem(opened.replace("Which of them", "Who")) is None
+                assert Checker(opened).asked == Checker(problem_text(puzzle, rng)).asked
+
+
+def test_final_answers_of_the_solver_go_wrong_in_name_and_in_place() -> None:
+    """Where the row before is right, a wrong place is one whose object it names."""
+    found = {"name": 0, "place": 0}
+    for seed in range(400):
+        example = WORLD.example(random.Random(seed), "solver")
+        *before, last = example.steps
+        if last.correct or not all(step.correct for step in before):
+            continue
+        said = re.search(r": (\w+) is (.*)\. The answer is", last.text)
+        assert said
+        asked = ORDINALS.index(said[1].lower()) + 1 == Checker(example.problem).asked
+        named = f"{said[1].lower()} is {said[2]}" in before[-1].text
+        assert asked != named
+        found["name" if asked else "place"] += 1
+    assert min(found.values()) > 20
 
 
 @thorough
@@ -294,7 +400,9 @@ def test_every_kind_of_mistake_occurs() -> None:
 
 
 def test_sizes_and_setup() -> None:
-    sizes = {WORLD.example(random.Random(seed)).problem.count("\n(") for seed in range(200)}
+    sizes = {WORLD.example(random.Random(seed), "rows").problem.count("\n(") for seed in range(200)}
     assert sizes == {3, 4, 5, 6, 7}
+    listed = {len(Checker(WORLD.exercise(random.Random(seed)).problem).names) for seed in range(50)}
+    assert listed == {3, 4}
     puzzle = Puzzle(SCENES[0], ("Ana", "Ben"), (Clue("Ana", -1),), 2)
     assert puzzle.setup.startswith('names = "Ana, Ben".split(", ")\nclues = [("Ana", -1)]\nasked = 2\n')
