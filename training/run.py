@@ -25,6 +25,7 @@ from .checkpoint import check_identity, latest_step
 from .curve import Curve
 from .dataset import example_texts
 from .export import PolicyCard, VerifierCard, export_model
+from .memory import keep_freed_memory
 from .recipe import Recipe, RecipeError, bundled_recipe, load_recipe
 from .sampling import draw_exercises, sample_attempts
 from .sft import Progress, identity_of, load_weights, train
@@ -154,6 +155,7 @@ class _Round:
 
 
 def _train_along(team: Team, part: _Round) -> None:
+    keep_freed_memory()
     for _ in part.progresses(team, measured=False):
         pass
 
@@ -175,6 +177,7 @@ def run_recipe(
         machine: What to run on; by default a GPU if there is one, else all cores up to four.
     """
     limits, machine = limits or Limits(), machine or machine_of()
+    keep_freed_memory()
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = tokenizer_of(recipe, folder)
     checkpoints = folder / "checkpoints"

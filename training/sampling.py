@@ -13,6 +13,7 @@ from tokenizers import Tokenizer
 
 from genprm_sdk.types import split_steps
 
+from .memory import keep_freed_memory
 from .sft import Shape, build_model, load_tied
 from .solving import Attempt, encode_prompt
 from .tokenizer import SPECIAL_TOKENS
@@ -20,7 +21,7 @@ from .worlds import WORLDS, Exercise, boxed_answer
 
 __all__ = ["draw_exercises", "is_right", "sample_attempts"]
 
-BATCH = 128
+BATCH = 32
 LONGEST = 800
 """New tokens; an attempt that is longer is left out."""
 
@@ -54,8 +55,9 @@ class _Sampler:
     def attempts(self, number: int, exercises: Sequence[Exercise]) -> list[Attempt]:
         """Attempts at some exercises; those that do not end are left out."""
         tokenizer = Tokenizer.from_str(self.tokenizer)
-        model = build_model(self.shape, 0, attention="sdpa").to(self.device).eval()
+        model = build_model(self.shape, 0, attention="sdpa")
         load_tied(model, self.weights)
+        model = model.to(self.device, torch.bfloat16).eval()
         end = tokenizer.token_to_id(SPECIAL_TOKENS[2])
         prompts = [encode_prompt(exercise.problem, tokenizer) for exercise in exercises]
         width = max(map(len, prompts))
@@ -82,6 +84,11 @@ class _Sampler:
                 if steps := tuple(split_steps(text)):
                     attempts.append(Attempt(exercise.domain, exercise.problem, exercise.steps, steps))
         return attempts
+
+
+def _begin() -> None:
+    torch.set_num_threads(1)
+    keep_freed_memory()
 
 
 def sample_attempts(
@@ -116,6 +123,6 @@ def sample_attempts(
             yield from sampler.attempts(number, batch)
         return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, context, torch.set_num_threads, (1,)) as pool:
+    with ProcessPoolExecutor(processes, context, _begin) as pool:
         for attempts in pool.map(sampler.attempts, range(len(batches)), batches):
             yield from attempts
