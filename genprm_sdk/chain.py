@@ -86,7 +86,7 @@ class Paths:
 
     Args:
         backend: Where sequences are opened.
-        sandbox: Where code runs; one session a path.
+        sandbox: Where code runs, one session a path; None where none is run.
         method: How it is done.
         solution: What is checked.
         numbers: The paths' numbers.
@@ -96,7 +96,7 @@ class Paths:
     def __init__(
         self,
         backend: Backend,
-        sandbox: Sandbox,
+        sandbox: Sandbox | None,
         method: Method,
         solution: Solution,
         numbers: range,
@@ -118,8 +118,10 @@ class Paths:
     async def __aenter__(self) -> Self:
         await self._resources.__aenter__()
         try:
-            for number in self._numbers:
-                self._sessions[number] = await self._resources.enter_async_context(self._sandbox.session())
+            if self._sandbox is not None:
+                for number in self._numbers:
+                    session = self._sandbox.session()
+                    self._sessions[number] = await self._resources.enter_async_context(session)
             opening = self._method.layout.opening(self._solution.problem, self._solution.steps[0])
             with naming_step(0):
                 self._trunk = await self._backend.open(opening)
@@ -169,7 +171,7 @@ class Paths:
         async with self._turns:
             base = self._trunk if self._shares_trunk else self._bases[number]
             assert base is not None
-            turn = _RunningTurn(self._method, base, self._sessions[number], number, step)
+            turn = _RunningTurn(self._method, base, self._sessions.get(number), number, step)
             try:
                 result = await turn.run()
                 if not self._shares_trunk and step + 1 < len(self._solution.steps):
@@ -202,7 +204,9 @@ def naming_step(step: int) -> Iterator[None]:
 class _RunningTurn:
     """One turn's machine, the sequence it writes to, and what it has cost."""
 
-    def __init__(self, method: Method, base: OpenSequence, session: Session, number: int, step: int) -> None:
+    def __init__(
+        self, method: Method, base: OpenSequence, session: Session | None, number: int, step: int
+    ) -> None:
         self._method = method
         self._base = base
         self._session = session
@@ -266,6 +270,7 @@ class _RunningTurn:
     async def _execute(self, code: str | None) -> CodeRun:
         if code is None:
             return CodeRun(code="", status="error", message=NO_CODE, feedback=NO_CODE)
+        assert self._session is not None, "a method that executes code has a sandbox"
         self._runs += 1
         return await self._session.run(code)
 

@@ -183,7 +183,8 @@ class CodeRun(Frozen):
         error_type: The exception's class name, if one ended the block.
         message: The exception's message, one line.
         duration: Wall-clock seconds.
-        isolation: What stood between the code and this machine, e.g. ``process+rlimits``.
+        isolation: What stood between the code and this machine, e.g. ``kernel+language``;
+            see ``sandbox.Isolation``.
         state_kept: Whether variables survive for the next block of the same session.
         feedback: The exact text that goes back to the model as the code's output.
     """

@@ -16,7 +16,7 @@ from .errors import ClosedError, GenPRMError, InputError
 from .events import Event, Finished, PathFinished, StepFinished, StepStarted
 from .models import VerifierSettings, find_model
 from .protocol import Layout, TurnSettings
-from .sandbox import Limits, Sandbox
+from .sandbox import Isolation, Limits, Sandbox
 from .slots import Slots
 from .types import Report, Solution, StepResult, Usage, VerificationPath
 from .voting import combine_paths, first_error, report_verdict
@@ -47,6 +47,8 @@ class Verifier:
         sampling: How tokens are drawn; its seed is not used, ``check`` has its own.
         score_temperature: See ``TurnSettings``.
         limits: What a code block may take.
+        isolation: How strongly code must be kept apart; see ``sandbox.Isolation``. By default this system's
+            kernel wall, without which a check that comes to code raises ``SandboxUnavailable``.
         threads: CPU threads of llama.cpp; see ``LlamaCppBackend.load``.
         context: Tokens a sequence can hold; by default what the model was trained for, at most 8192.
         capacity: Sequences open at once, 2 at least; checks that find no room wait for it.
@@ -64,6 +66,7 @@ class Verifier:
         sampling: Sampling | None = None,
         score_temperature: float = 1.0,
         limits: Limits | None = None,
+        isolation: Isolation | None = None,
         threads: int | None = None,
         context: int | None = None,
         capacity: int | None = None,
@@ -76,7 +79,7 @@ class Verifier:
         self._parts = (analysis, code, execute)
         self._sampling = sampling or Sampling()
         self._score_temperature = score_temperature
-        self._limits = limits
+        self._sandbox_options = (limits, isolation)
         self._load_options = (threads, context, capacity)
         self._resources = AsyncExitStack()
         self._backend: Backend | None = None
@@ -97,10 +100,10 @@ class Verifier:
         return self._settings
 
     @property
-    def _opened(self) -> tuple[Backend, Sandbox, Layout]:
-        if self._backend is None or self._sandbox is None or self._layout is None:
+    def _opened(self) -> tuple[Backend, Layout]:
+        if self._backend is None or self._layout is None:
             raise ClosedError("the verifier is not open: use `async with Verifier(...) as verifier:`")
-        return self._backend, self._sandbox, self._layout
+        return self._backend, self._layout
 
     async def __aenter__(self) -> Self:
         await self._resources.__aenter__()
@@ -112,6 +115,10 @@ class Verifier:
         return self
 
     async def _open(self) -> None:
+        analysis, code, execute = self._parts
+        if code and execute:  # first, so that it warms up while the model is loaded
+            limits, isolation = self._sandbox_options
+            self._sandbox = await self._resources.enter_async_context(Sandbox(limits, isolation=isolation))
         backend = self._given_backend
         if backend is None:
             from .backends.llama_cpp import LlamaCppBackend
@@ -123,7 +130,6 @@ class Verifier:
             )
             backend = await self._resources.enter_async_context(loaded)
         self._settings = self._given_settings or VerifierSettings.from_metadata(backend.metadata)
-        analysis, code, execute = self._parts
         self._turn = TurnSettings(
             analysis=analysis,
             code=code,
@@ -139,7 +145,6 @@ class Verifier:
             history=self._settings.history,
             direct=not (analysis or code),
         )
-        self._sandbox = await self._resources.enter_async_context(Sandbox(self._limits))
         self._slots = Slots(backend.capacity)
         self._backend = backend
 
@@ -197,10 +202,10 @@ class Verifier:
         solution = Solution.of(steps, problem)
         if type(samples) is not int or samples < 1:
             raise InputError(f"samples must be a whole number, at least 1, not {samples!r}")
-        backend, sandbox, layout = self._opened
+        backend, layout = self._opened
         method = Method(layout, self._turn, self._sampling, seed)
         events: asyncio.Queue[Event | None] = asyncio.Queue()
-        check = _Check(backend, self._slots, sandbox, method, solution, samples, events.put_nowait)
+        check = _Check(backend, self._slots, self._sandbox, method, solution, samples, events.put_nowait)
         task = asyncio.create_task(check.run())
         task.add_done_callback(lambda _: events.put_nowait(None))
         try:
@@ -234,7 +239,7 @@ class _Check:
         self,
         backend: Backend,
         slots: Slots,
-        sandbox: Sandbox,
+        sandbox: Sandbox | None,
         method: Method,
         solution: Solution,
         samples: int,

@@ -52,7 +52,7 @@ async def test_a_thousand_checks_leave_nothing_behind() -> None:
         files, memory = open_files(), memory_mb()
         for start in range(50, 1000, 5):
             await asyncio.gather(*(one(number) for number in range(start, start + 5)))
-        backend, _, _ = verifier._opened
+        backend, _ = verifier._opened
         assert len(backend._state._free) == backend.capacity  # type: ignore[attr-defined]
         assert open_files() <= files + 4
         assert memory_mb() < memory + 60

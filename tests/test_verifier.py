@@ -221,7 +221,7 @@ async def test_cancelling_a_check_frees_every_sequence_and_process(
         with pytest.raises(asyncio.CancelledError):
             await task
     assert sessions
-    backend, _, _ = verifier._opened
+    backend, _ = verifier._opened
     assert len(backend._state._free) == backend.capacity  # type: ignore[attr-defined]
     assert (await verifier.check(RIGHT, problem=PROBLEM)).verdict == "correct"
 
@@ -232,7 +232,7 @@ async def test_leaving_a_stream_early_stops_the_check(verifier: Verifier) -> Non
         if isinstance(event, StepFinished):
             break
     await stream.aclose()  # type: ignore[attr-defined]
-    backend, _, _ = verifier._opened
+    backend, _ = verifier._opened
     assert len(backend._state._free) == backend.capacity  # type: ignore[attr-defined]
 
 

@@ -16,6 +16,7 @@ from typing import Annotated
 import typer
 
 from ..errors import GenPRMError
+from ..sandbox import Isolation
 from . import opening
 from .codes import CLOSED_PIPE, FAILED, INTERRUPTED, UNUSABLE, exit_code
 from .terminal import ReaderLeft, complain
@@ -39,6 +40,12 @@ Samples = Annotated[int, typer.Option("--samples", min=1, help="Independent veri
 Seed = Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same result.")]
 Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Only the first records of each file.")]
 NoExecute = Annotated[bool, typer.Option("--no-execute", help="Let the model write code, but do not run it.")]
+IsolationOption = Annotated[
+    Isolation | None,
+    typer.Option(
+        "--isolation", help="What must stand between code and this machine, if not the system's own wall."
+    ),
+]
 Threads = Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads of the engine.")]
 Data = Annotated[Path, typer.Option("--data", help="A .jsonl file, or a folder of them: one subset each.")]
 Out = Annotated[Path | None, typer.Option("--out", help="Folder for results; a stopped run goes on.")]
@@ -79,6 +86,7 @@ def check(
     json: Annotated[bool, typer.Option("--json", help="One JSON object a solution on stdout.")] = False,
     limit: Limit = None,
     no_execute: NoExecute = False,
+    isolation: IsolationOption = None,
     threads: Threads = None,
 ) -> int:
     """Check solutions step by step.
@@ -89,7 +97,7 @@ def check(
     from .check import CheckOptions, check_file
 
     options = CheckOptions(samples=samples, seed=seed, as_json=json, limit=limit)
-    return check_file(file, options, lambda: opening.open_verifier(model, not no_execute, threads))
+    return check_file(file, options, lambda: opening.open_verifier(model, not no_execute, threads, isolation))
 
 
 @app.command()
@@ -136,13 +144,14 @@ def bigbench_mistake(
     limit: Limit = None,
     out: Out = None,
     no_execute: NoExecute = False,
+    isolation: IsolationOption = None,
     threads: Threads = None,
 ) -> int:
     """BIG-Bench-Mistake: exact match of the first mistake (arXiv 2311.08516)."""
     from .evaluate import EvalOptions, evaluate
 
     options = EvalOptions("bigbench-mistake", data, model, samples, seed, limit, out, not no_execute)
-    return evaluate(options, lambda: opening.open_verifier(model, not no_execute, threads))
+    return evaluate(options, lambda: opening.open_verifier(model, not no_execute, threads, isolation))
 
 
 @evaluations.command("processbench")
@@ -154,13 +163,14 @@ def processbench(
     limit: Limit = None,
     out: Out = None,
     no_execute: NoExecute = False,
+    isolation: IsolationOption = None,
     threads: Threads = None,
 ) -> int:
     """ProcessBench: F1 of finding the first wrong step (QwenLM/ProcessBench)."""
     from .evaluate import EvalOptions, evaluate
 
     options = EvalOptions("processbench", data, model, samples, seed, limit, out, not no_execute)
-    return evaluate(options, lambda: opening.open_verifier(model, not no_execute, threads))
+    return evaluate(options, lambda: opening.open_verifier(model, not no_execute, threads, isolation))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

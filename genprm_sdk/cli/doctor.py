@@ -179,7 +179,7 @@ async def sandbox() -> Finding:
             run = await session.run("print(6 * 7)")
     except GenPRMError as error:
         return Finding(
-            "sandbox", "broken", str(error), "code cannot be executed here; use --no-execute", True
+            "sandbox", "broken", str(error), "use --no-execute, or a weaker --isolation knowingly", True
         )
     if run.stdout.strip() != "42":
         return Finding(

@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from ..events import Event
+from ..sandbox import Isolation
 from ..types import Report, Solution
 
 __all__ = ["DEFAULT_MODEL", "Checker", "OpenChecker", "open_verifier"]
@@ -28,8 +29,10 @@ class Checker(Protocol):
 OpenChecker = Callable[[], AbstractAsyncContextManager[Checker]]
 
 
-def open_verifier(model: str, execute: bool, threads: int | None) -> AbstractAsyncContextManager[Checker]:
+def open_verifier(
+    model: str, execute: bool, threads: int | None, isolation: Isolation | None = None
+) -> AbstractAsyncContextManager[Checker]:
     """A verifier that loads its model when it is entered."""
     from ..verifier import Verifier
 
-    return Verifier(model, execute=execute, threads=threads)
+    return Verifier(model, execute=execute, threads=threads, isolation=isolation)

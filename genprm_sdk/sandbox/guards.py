@@ -29,7 +29,7 @@ from .allowed import (
 )
 from .policy import PolicyError, compile_expression
 
-__all__ = ["guard_sympify", "new_namespace"]
+__all__ = ["guard_sympify", "new_namespace", "plain_namespace"]
 
 Abort = Callable[[str], NoReturn]
 
@@ -281,6 +281,14 @@ def new_namespace(abort: Abort) -> dict[str, Any]:
     )
     namespace["__builtins__"] = table
     return namespace
+
+
+def plain_namespace() -> dict[str, Any]:
+    """A fresh ``__main__`` with Python's own builtins, for workers that the kernel alone holds."""
+    module = ModuleType("__main__")
+    sys.modules["__main__"] = module
+    module.__dict__["__builtins__"] = builtins
+    return module.__dict__
 
 
 def guard_sympify() -> None:

@@ -39,12 +39,12 @@ MAX_ANSWER = 64 * 1024
 # loaded there. The host's search path is handed over instead of `site`, which reads files to find it.
 BOOT = """
 import sys
-descriptor, folder, *sys.path[:] = sys.argv[1:]
+descriptor, level, folder, *sys.path[:] = sys.argv[1:]
 import types
 package = sys.modules["genprm_inside"] = types.ModuleType("genprm_inside")
 package.__path__ = [folder]
 from genprm_inside.server import main
-main(int(descriptor))
+main(int(descriptor), level)
 """
 
 # A fixed hash seed prints sets in the same order every time; more BLAS threads would not survive a fork.
@@ -87,11 +87,14 @@ class Server:
         self.isolation = ""
 
     @classmethod
-    async def start(cls) -> Server:
+    async def start(cls, level: str) -> Server:
         """Start a server and wait until it is warm.
 
+        Args:
+            level: The isolation of its workers; see ``levels.py``.
+
         Raises:
-            SandboxUnavailable: It cannot be started here.
+            SandboxUnavailable: It cannot be started here, or this system does not offer the level.
         """
         if not hasattr(os, "fork") or not hasattr(socket, "send_fds"):
             raise SandboxUnavailable(f"the sandbox needs a system that can fork, which {sys.platform} cannot")
@@ -100,7 +103,19 @@ class Server:
         search = [path for path in sys.path if os.path.isabs(path)]
         try:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-s", "-S", "-P", "-B", "-c", BOOT, str(theirs.fileno()), FOLDER, *search),
+                *(
+                    sys.executable,
+                    "-s",
+                    "-S",
+                    "-P",
+                    "-B",
+                    "-c",
+                    BOOT,
+                    str(theirs.fileno()),
+                    level,
+                    FOLDER,
+                    *search,
+                ),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.DEVNULL,
                 stderr=asyncio.subprocess.DEVNULL,
@@ -134,26 +149,51 @@ class Server:
     def pid(self) -> int:
         return self._process.pid
 
+    @property
+    def alive(self) -> bool:
+        """Whether it still holds its end of the line."""
+        if self._closed:
+            return False
+        if self._lock.locked():  # somebody is talking to it, and will hear of its end
+            return True
+        try:
+            return self._control.recv(1, socket.MSG_PEEK) != b""
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+
     async def fork(self, limits: Limits) -> Worker:
         """A fresh worker.
 
         Raises:
             SandboxError: The server is gone, or cannot fork.
         """
-        forking = asyncio.ensure_future(self._fork(limits))
+        return await self._new({"op": "fork", "limits": asdict(limits)}, limits)
+
+    async def copy(self, worker: Worker) -> Worker:
+        """An independent copy of a worker that runs nothing, with all its state.
+
+        Raises:
+            SandboxError: The server or the worker is gone, or the worker does not let itself be copied.
+        """
+        return await self._new({"op": "copy", "pid": worker.pid}, worker.limits)
+
+    async def _new(self, request: dict[str, Any], limits: Limits) -> Worker:
+        making = asyncio.ensure_future(self._make(request, limits))
         try:
-            return await settle(forking)
+            return await settle(making)
         except asyncio.CancelledError:
-            if not forking.cancelled() and forking.exception() is None:
+            if not making.cancelled() and making.exception() is None:
                 with contextlib.suppress(SandboxError):
-                    await forking.result().end()
+                    await making.result().end()
             raise
 
-    async def _fork(self, limits: Limits) -> Worker:
+    async def _make(self, request: dict[str, Any], limits: Limits) -> Worker:
         ours, theirs = socket.socketpair()
         try:
             with theirs:
-                answer = await self._ask({"op": "fork", "limits": asdict(limits)}, theirs.fileno())
+                answer = await self._ask(request, theirs.fileno())
             reader, writer = await asyncio.open_connection(sock=ours)
         except BaseException:
             ours.close()
@@ -235,6 +275,7 @@ class Worker:
     ) -> None:
         self.pid = pid
         self.isolation = server.isolation
+        self.limits = limits
         self._server = server
         self._reader = reader
         self._writer = writer
@@ -258,6 +299,10 @@ class Worker:
                 yield wire.decode(await self._reader.readexactly(length))
         except (asyncio.IncompleteReadError, OSError) as error:
             raise WorkerGone from error
+
+    async def copy(self) -> Worker:
+        """See ``Server.copy``."""
+        return await self._server.copy(self)
 
     async def end(self) -> dict[str, Any]:
         """Kill the process, unless it has ended, and say how it ended; may be called again.

@@ -10,11 +10,10 @@ import asyncio
 import contextlib
 import signal
 import time
-from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Self, cast, get_args
+from typing import Any, Protocol, Self, cast, get_args
 
 from ..errors import ClosedError, SandboxError
 from ..types import CodeRun, CodeStatus
@@ -44,6 +43,26 @@ class Outcome:
         self.status, self.error_type, self.message = status, error_type, message
 
 
+class Owner(Protocol):
+    """Who makes sessions and knows which are alive."""
+
+    async def worker(self, session: Session) -> Worker:
+        """A fresh worker for a session, once there is room for one."""
+        ...
+
+    async def copied(self, worker: Worker) -> Session:
+        """A session that goes on from a copy of an idle worker."""
+        ...
+
+    def session(self) -> Session:
+        """A session with no variables."""
+        ...
+
+    def forget(self, session: Session) -> None:
+        """A session is closed."""
+        ...
+
+
 class Session:
     """Code with a memory; made by ``Sandbox.session``, used as ``async with``.
 
@@ -53,12 +72,10 @@ class Session:
     def __init__(
         self,
         limits: Limits,
-        fork: Callable[[], Awaitable[Worker]],
-        forget: Callable[[Session], None],
+        owner: Owner,
     ) -> None:
         self._limits = limits
-        self._fork = fork
-        self._forget = forget
+        self._owner = owner
         self._worker: Worker | None = None
         self._lock = asyncio.Lock()
         self._closed = False
@@ -79,6 +96,10 @@ class Session:
     def pid(self) -> int | None:
         """The worker's process id while there is one; for looking at, not for signalling."""
         return None if self._worker is None else self._worker.pid
+
+    def take_over(self, worker: Worker) -> None:
+        """Go on with a worker that has run blocks for another session."""
+        self._worker = worker
 
     async def run(self, code: str) -> CodeRun:
         """Run one block. However it ends, that is a ``CodeRun``.
@@ -106,7 +127,7 @@ class Session:
         async with self._lock:
             self._require_open()
             if self._worker is None:
-                worker = await self._fork()
+                worker = await self._owner.worker(self)
                 if self._closed:
                     await self._end(worker)
                     self._require_open()
@@ -126,10 +147,29 @@ class Session:
                 await self._end(worker)
             return self._report(code, outcome, duration, worker.isolation)
 
+    async def fork(self) -> Session:
+        """An independent session that goes on from this one's variables; waits for a block that is running.
+
+        Raises:
+            ClosedError: The session or its sandbox is closed.
+            SandboxError: The worker could not be copied; this session's variables are then lost.
+        """
+        self._require_open()
+        async with self._lock:
+            self._require_open()
+            if self._worker is None:
+                return self._owner.session()
+            try:
+                return await self._owner.copied(self._worker)
+            except SandboxError:
+                worker, self._worker = self._worker, None
+                await self._end(worker)
+                raise
+
     async def close(self) -> None:
         """Kill the worker; a block that is running ends with status ``closed``. May be called again."""
         self._closed = True
-        self._forget(self)
+        self._owner.forget(self)
         worker, self._worker = self._worker, None
         if worker is not None:
             await self._end(worker)

@@ -6,61 +6,93 @@ process may be stuck in C code. Runs in a fork of ``server.py``'s process and ne
 
 from __future__ import annotations
 
-import ctypes
+import contextlib
+import fcntl
 import math
 import os
 import random
 import resource
+import select
 import socket
 import sys
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from . import wire
-from .guards import new_namespace
+from .guards import new_namespace, plain_namespace
+from .kernel import KernelWall, copy_process, die_with, drop_capabilities
 from .output import Output, Silence
-from .policy import PolicyError, compile_block
+from .policy import PolicyError, compile_block, compile_plain
 
-__all__ = ["ISOLATION", "work"]
+__all__ = ["Walls", "work"]
 
 LINUX = sys.platform == "linux"
-ISOLATION = "process+rlimits+restricted" if LINUX else "process+restricted"
 
-PR_SET_PDEATHSIG = 1
-PR_SET_NO_NEW_PRIVS = 38
-SIGKILL = 9
 MAX_MESSAGE = 500
 MEMORY_RESERVE = 32 * 1024 * 1024
+SESSION, GATE = 3, 4
+"""The descriptors a worker is left with: its connections to the host and to the server."""
 
-# Bound before the fork: looking up a C library opens files.
-_prctl = ctypes.CDLL(None, use_errno=True).prctl if LINUX else None
+
+@dataclass(frozen=True)
+class Walls:
+    """What a worker confines itself with, beside the limits.
+
+    Attributes:
+        kernel: The kernel wall, or None.
+        language: Whether blocks are held to the language policy.
+    """
+
+    kernel: KernelWall | None
+    language: bool
 
 
-def work(descriptor: int, limits: dict[str, Any], server_pid: int) -> NoReturn:
-    """Serve one session on a connected socket until the host hangs up."""
+def work(descriptor: int, gate: int, limits: dict[str, Any], server_pid: int, walls: Walls) -> NoReturn:
+    """Serve one session on a connected socket until the host hangs up.
+
+    Args:
+        descriptor: The connection to the host.
+        gate: The connection to the server, on which it is told how the confining went.
+        limits: As ``limits.py`` has them.
+        server_pid: The parent, without which a worker must not live.
+        walls: What to confine with.
+    """
     try:
         os.setpgid(0, 0)
-        os.dup2(descriptor, 3)
-        os.closerange(4, 4096)
-        _confine(limits, server_pid)
-        Worker(socket.socket(fileno=3), limits).serve()
+        with socket.socket(fileno=os.dup(gate)) as server:
+            try:
+                _limit(limits, server_pid)
+                listener = walls.kernel.confine() if walls.kernel else None
+            except Exception as error:
+                server.send(f"{type(error).__name__}: {error}".encode()[:MAX_MESSAGE])
+                os._exit(1)
+            socket.send_fds(server, [b"ready"], [listener.fileno()] if listener else [])
+        _keep_only(descriptor, gate)
+        connection, own_gate = socket.socket(fileno=SESSION), socket.socket(fileno=GATE)
+        Worker(connection, own_gate, limits, server_pid, walls.language).serve()
     finally:
         os._exit(0)
 
 
-def _confine(limits: dict[str, Any], server_pid: int) -> None:
-    if _prctl is not None:
-        for option, value in ((PR_SET_PDEATHSIG, SIGKILL), (PR_SET_NO_NEW_PRIVS, 1)):
-            if _prctl(option, value, 0, 0, 0) != 0:
-                raise OSError(ctypes.get_errno(), "prctl")
-        # The signal is for a death that is still to come.
-        if os.getppid() != server_pid:
-            raise OSError("the server is gone")
+def _keep_only(connection: int, gate: int) -> None:
+    """Move the two descriptors to their places and close all others, the listener among them."""
+    beyond = [fcntl.fcntl(each, fcntl.F_DUPFD, GATE + 1) for each in (connection, gate)]
+    for descriptor, place in zip(beyond, (SESSION, GATE), strict=True):
+        os.dup2(descriptor, place)
+    os.closerange(GATE + 1, 4096)
+
+
+def _limit(limits: dict[str, Any], server_pid: int) -> None:
+    if LINUX:
+        die_with(server_pid)
         memory = _mapped_bytes() + limits["memory_mb"] * 1024 * 1024
         resource.setrlimit(resource.RLIMIT_AS, (memory, memory + MEMORY_RESERVE))
         resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_NOFILE, (limits["open_files"], limits["open_files"]))
+    if LINUX:
+        drop_capabilities()
 
 
 def _mapped_bytes() -> int:
@@ -71,11 +103,21 @@ def _mapped_bytes() -> int:
 class Worker:
     """The blocks of one session and the socket they come from."""
 
-    def __init__(self, connection: socket.socket, limits: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        connection: socket.socket,
+        gate: socket.socket,
+        limits: dict[str, Any],
+        server_pid: int,
+        language: bool,
+    ) -> None:
         self.connection = connection
+        self.gate = gate
         self.limits = limits
+        self.server_pid = server_pid
         self.run = 0
-        self.namespace = new_namespace(self.abort)
+        self.namespace = new_namespace(self.abort) if language else plain_namespace()
+        self.compile = compile_block if language else compile_plain
         # A fork inherits the server's generators: the same draws in every session make a report repeatable.
         random.seed(0)
         numpy = sys.modules.get("numpy")
@@ -83,12 +125,37 @@ class Worker:
             numpy.random.seed(0)
 
     def serve(self) -> None:
+        waiting = select.poll()
+        waiting.register(SESSION, select.POLLIN)
+        waiting.register(GATE, select.POLLIN)
         while True:
-            request, _ = wire.receive(self.connection)
-            if request is None:
+            ready = [descriptor for descriptor, _ in waiting.poll()]
+            if GATE in ready and not self.copy():
                 return
-            self.run = request["run"]
-            self.reply(**self.block(request["code"]))
+            if SESSION in ready:
+                request, _ = wire.receive(self.connection)
+                if request is None:
+                    return
+                self.run = request["run"]
+                self.reply(**self.block(request["code"]))
+
+    def copy(self) -> bool:
+        """Become two, where the server asks for it; False where the server is gone."""
+        message, descriptors, _, _ = socket.recv_fds(self.gate, 16, 2)
+        if not message:
+            return False
+        draws = random.getstate()
+        with contextlib.suppress(OSError):  # the server knows by itself whether there is a copy
+            if len(descriptors) == 2 and copy_process() == 0:
+                random.setstate(draws)  # Python seeds a forked process anew
+                os.dup2(descriptors[0], SESSION)
+                os.dup2(descriptors[1], GATE)
+                if LINUX:
+                    die_with(self.server_pid)
+                self.gate.send(b"here")
+        for descriptor in descriptors:
+            os.close(descriptor)
+        return True
 
     def reply(self, **fields: Any) -> None:
         wire.send(self.connection, {"run": self.run, **fields})
@@ -118,7 +185,7 @@ class Worker:
         ending: dict[str, Any] = {"status": "ok"}
         compiled = False
         try:
-            code = compile_block(source)
+            code = self.compile(source)
             compiled = True
             exec(code, self.namespace)  # noqa: S102 - this is the inside
         except MemoryError:

@@ -193,7 +193,7 @@ def test_the_bundled_model_checks_a_solution(lines_file: Write, capsys: pytest.C
     assert (report["id"], report["model"], report["samples"]) == ("w", "genprm-mini", 2)
     assert [len(step["paths"]) for step in report["steps"]] == [2, 2]
     runs = [run for step in report["steps"] for path in step["paths"] for run in path["code_runs"]]
-    assert all("process" in run["isolation"] for run in runs)
+    assert {run["isolation"] for run in runs} == {"kernel+language"}
     assert report["usage"]["code_runs"] == len(runs) > 0
     *complaints, summary = err.splitlines()
     assert len(complaints) == 1

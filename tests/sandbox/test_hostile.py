@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import os
 
 import pytest
 
@@ -176,17 +176,28 @@ async def test_an_escaped_block_has_no_environment_and_no_descriptors(session: S
         ESCAPE + "os = escape(\"__import__('os').environ.copy()\")\nprint(os)\n"
         "print(escape(\"[f for f in range(64) if __import__('os').path.exists(f'/proc/self/fd/{f}')]\"))"
     )
-    assert run.feedback == "{}\n[0, 1, 2, 3]"
+    assert run.feedback == "{}\n[0, 1, 2, 3, 4]"
 
 
-async def test_an_escaped_block_writes_nothing(session: Session) -> None:
-    run = await session.run(ESCAPE + "escape(\"print('x' * 9999, file=open('/dev/shm/genprm-test', 'w'))\")")
-    assert run.status in {"error", "crashed", "ok"}
-    run = await session.run(
-        ESCAPE + "print(escape(\"__import__('os').path.getsize('/dev/shm/genprm-test')\"))\n"
-        "escape(\"__import__('os').unlink('/dev/shm/genprm-test')\")"
-    )
-    assert run.stdout == "0\n"
+@pytest.mark.parametrize(
+    "call",
+    [
+        "open('/dev/shm/genprm-test', 'w')",
+        "open('/etc/passwd')",
+        "__import__('os').listdir('/')",
+        "__import__('os').kill(__import__('os').getpid(), 9)",
+        "__import__('os').kill(__import__('os').getppid(), 0)",
+        "__import__('os').fork()",
+        "__import__('os').execv('/bin/true', ['true'])",
+        "__import__('socket').socket()",
+        "__import__('socket').socketpair()",
+        "__import__('os').setsid()",
+    ],
+)
+async def test_an_escaped_block_meets_the_kernel_wall(session: Session, call: str) -> None:
+    run = await session.run(ESCAPE + f"escape({call!r})")
+    assert (run.status, run.error_type) == ("error", "PermissionError")
+    assert not os.path.exists("/dev/shm/genprm-test")  # noqa: ASYNC240
 
 
 @pytest.mark.parametrize(
@@ -194,8 +205,7 @@ async def test_an_escaped_block_writes_nothing(session: Session) -> None:
     [
         ("__import__('os')._exit(0)", "exited with code 0"),
         ("__import__('os')._exit(7)", "exited with code 7"),
-        ("__import__('os').abort()", "SIGABRT"),
-        ("__import__('os').kill(__import__('os').getpid(), 9)", "SIGKILL"),
+        ("__import__('os').abort()", "SIGABRT|SIGSEGV|SIGILL"),
         ("__import__('ctypes').string_at(0)", "SIGSEGV"),
         ("__import__('os').close(3)", "could not be read|exited|SIGKILL"),
         ("__import__('os').write(3, b'\\0\\0\\0\\2[]')", "could not be read"),
@@ -210,24 +220,3 @@ async def test_crashes_and_forged_answers(sandbox: Sandbox, call: str, message: 
         assert any(part in (run.message or "") for part in message.split("|")), run
         assert run.feedback == f"Code execute Error: SandboxCrash: {run.message}"
         assert (await session.run("print(1)")).feedback == "1"
-
-
-async def test_children_of_an_escaped_block_die_with_it(hasty: Sandbox) -> None:
-    async with hasty.session() as session:
-        run = await session.run(
-            ESCAPE + "pid = escape(\"__import__('os').fork()\")\nif pid:\n    print(pid)\nwhile True: pass"
-        )
-    if run.status == "timeout":  # as root nothing stops the fork itself
-        for _ in range(200):
-            if _is_gone(int(run.stdout)):
-                return
-            await asyncio.sleep(0.02)
-        pytest.fail("the child is still there")
-
-
-def _is_gone(pid: int) -> bool:
-    try:
-        with open(f"/proc/{pid}/stat", encoding="ascii") as file:
-            return file.read().rpartition(")")[2].split()[0] == "Z"
-    except FileNotFoundError:
-        return True
