@@ -123,6 +123,8 @@ class Sandbox:
                 worker = self._reserve.pop() if self._reserve else await server.fork(self._limits)
             except SandboxError as error:
                 self._require_open()
+                if server.alive:
+                    raise SandboxUnavailable(f"no worker can be had: {error}") from error
                 await self._replace(starting, server, error)
             else:
                 self._fill(server)
@@ -183,7 +185,10 @@ class Sandbox:
         return self._starting
 
     async def _started(self) -> Server:
-        server = await Server.start(self._level)
+        try:
+            server = await Server.start(self._level)
+        except SandboxUnavailable as error:
+            raise SandboxUnavailable(f"{error}; {weaker_hint()}") from error
         try:
             self._reserve.append(await server.fork(self._limits))
         except SandboxError as error:

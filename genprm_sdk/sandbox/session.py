@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import sys
 import time
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Protocol, Self, cast, get_args
 
-from ..errors import ClosedError, SandboxError
+from ..errors import ClosedError, SandboxError, SandboxUnavailable
 from ..types import CodeRun, CodeStatus
 from .host import Worker, WorkerGone, describe_ending
 from .limits import Limits
@@ -152,9 +153,12 @@ class Session:
 
         Raises:
             ClosedError: The session or its sandbox is closed.
+            SandboxUnavailable: This is not Linux.
             SandboxError: The worker could not be copied; this session's variables are then lost.
         """
         self._require_open()
+        if sys.platform != "linux":
+            raise SandboxUnavailable(f"sessions can be forked on Linux only, not on {sys.platform}")
         async with self._lock:
             self._require_open()
             if self._worker is None:

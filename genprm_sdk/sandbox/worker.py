@@ -87,12 +87,18 @@ def _limit(limits: dict[str, Any], server_pid: int) -> None:
         die_with(server_pid)
         memory = _mapped_bytes() + limits["memory_mb"] * 1024 * 1024
         resource.setrlimit(resource.RLIMIT_AS, (memory, memory + MEMORY_RESERVE))
-        resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
+        _let_fork(False)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_NOFILE, (limits["open_files"], limits["open_files"]))
     if LINUX:
         drop_capabilities()
+
+
+def _let_fork(allowed: bool) -> None:
+    """Whether this user may have one more process; means nothing for root, and less than the kernel wall."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NPROC)
+    resource.setrlimit(resource.RLIMIT_NPROC, (hard if allowed else 0, hard))
 
 
 def _mapped_bytes() -> int:
@@ -145,6 +151,7 @@ class Worker:
         if not message:
             return False
         draws = random.getstate()
+        _let_fork(True)
         with contextlib.suppress(OSError):  # the server knows by itself whether there is a copy
             if len(descriptors) == 2 and copy_process() == 0:
                 random.setstate(draws)  # Python seeds a forked process anew
@@ -153,6 +160,7 @@ class Worker:
                 if LINUX:
                     die_with(self.server_pid)
                 self.gate.send(b"here")
+        _let_fork(False)
         for descriptor in descriptors:
             os.close(descriptor)
         return True
