@@ -14,6 +14,7 @@ import contextlib
 import gc
 import importlib
 import os
+import resource
 import select
 import signal
 import socket
@@ -50,6 +51,8 @@ CONFINE_SECONDS = 20.0
 def main(descriptor: int, level: str) -> None:
     """Load everything, say so, then serve until the host hangs up."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))
     control = socket.socket(fileno=descriptor)
     try:
         server = Server(control, level)

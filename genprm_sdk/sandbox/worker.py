@@ -68,6 +68,8 @@ def work(descriptor: int, gate: int, limits: dict[str, Any], server_pid: int, wa
                 os._exit(1)
             socket.send_fds(server, [b"ready"], [listener.fileno()] if listener else [])
         _keep_only(descriptor, gate)
+        # Not sooner: what the server holds of other workers was open here too.
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limits["open_files"], limits["open_files"]))
         connection, own_gate = socket.socket(fileno=SESSION), socket.socket(fileno=GATE)
         Worker(connection, own_gate, limits, server_pid, walls.language).serve()
     finally:
@@ -79,7 +81,7 @@ def _keep_only(connection: int, gate: int) -> None:
     beyond = [fcntl.fcntl(each, fcntl.F_DUPFD, GATE + 1) for each in (connection, gate)]
     for descriptor, place in zip(beyond, (SESSION, GATE), strict=True):
         os.dup2(descriptor, place)
-    os.closerange(GATE + 1, 4096)
+    os.closerange(GATE + 1, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
 
 
 def _limit(limits: dict[str, Any], server_pid: int) -> None:
@@ -90,7 +92,6 @@ def _limit(limits: dict[str, Any], server_pid: int) -> None:
         _let_fork(False)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (limits["open_files"], limits["open_files"]))
     if LINUX:
         drop_capabilities()
 
