@@ -228,6 +228,8 @@ def tree_attention(
     kind = query.device.type
     narrow = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else query.dtype
     shared = key.shape[1]
-    queries = query[0].to(narrow).unflatten(0, (shared, -1))
-    output = _SpanAttention.apply(queries, key[0].to(narrow), value[0].to(narrow), spans, scaling)
+    queries = query[0].to(narrow).view(shared, -1, *query.shape[2:])
+    output: torch.Tensor = _SpanAttention.apply(  # type: ignore[no-untyped-call]
+        queries, key[0].to(narrow), value[0].to(narrow), spans, scaling
+    )
     return output.flatten(0, 1).transpose(0, 1).unsqueeze(0).contiguous(), None

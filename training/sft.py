@@ -238,7 +238,7 @@ def _backward(model: nn.Module, batch: Batch | None, over: bool, team: Team) -> 
     whole = torch.cat([value.to(place) for value in (*sums, own, *gradients)])
     team.add_up(whole)
     weight, written, count, tokens, overs = whole[:5].tolist()
-    parts = whole[5:].split([parameter.numel() for parameter in parameters])
+    parts = torch.split(whole[5:], [parameter.numel() for parameter in parameters])
     for parameter, part in zip(parameters, parts, strict=True):
         parameter.grad = (part / weight).view_as(parameter)
     return _Sums(written / max(1.0, count), round(tokens), overs > 0)
