@@ -19,13 +19,13 @@ import sys
 from collections.abc import AsyncGenerator, Coroutine
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from ..errors import SandboxError, SandboxUnavailable
 from . import wire
 from .limits import Limits
 
-__all__ = ["Server", "Worker", "WorkerGone", "settle"]
+__all__ = ["Server", "Source", "Worker", "WorkerGone", "interpreter", "settle", "start_inside"]
 
 T = TypeVar("T")
 
@@ -39,12 +39,11 @@ MAX_ANSWER = 64 * 1024
 # loaded there. The host's search path is handed over instead of `site`, which reads files to find it.
 BOOT = """
 import sys
-descriptor, level, folder, *sys.path[:] = sys.argv[1:]
-import types
+entry, descriptor, option, folder, *sys.path[:] = sys.argv[1:]
+import importlib, types
 package = sys.modules["genprm_inside"] = types.ModuleType("genprm_inside")
 package.__path__ = [folder]
-from genprm_inside.server import main
-main(int(descriptor), level)
+importlib.import_module("genprm_inside." + entry).main(int(descriptor), option)
 """
 
 # A fixed hash seed prints sets in the same order every time; more BLAS threads would not survive a fork.
@@ -54,6 +53,33 @@ ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
 }
+
+
+def interpreter(entry: str, connection: socket.socket, option: str) -> list[str]:
+    """The command line of a process of the inside.
+
+    Args:
+        entry: Which of the inside's modules is run.
+        connection: What it talks on.
+        option: Whatever else it must know.
+    """
+    search = [path for path in sys.path if os.path.isabs(path)]
+    flags = ("-s", "-S", "-P", "-B", "-c", BOOT)
+    return [sys.executable, *flags, entry, str(connection.fileno()), option, FOLDER, *search]
+
+
+async def start_inside(command: list[str], connection: socket.socket) -> asyncio.subprocess.Process:
+    """Start a process of the inside: no terminal, no environment, one connection."""
+    return await asyncio.create_subprocess_exec(
+        *command,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+        pass_fds=[connection.fileno()],
+        env=ENVIRONMENT,
+        cwd="/",
+        start_new_session=True,
+    )
 
 
 class WorkerGone(Exception):
@@ -74,6 +100,33 @@ async def settle(work: Coroutine[Any, Any, T] | asyncio.Future[T]) -> T:
             task.exception()
         raise cancelled
     return task.result()
+
+
+class Source(Protocol):
+    """Where workers come from, and who ends them."""
+
+    isolation: str
+
+    @property
+    def alive(self) -> bool:
+        """Whether workers can still be had."""
+        ...
+
+    async def fork(self, limits: Limits) -> Worker:
+        """A fresh worker."""
+        ...
+
+    async def copy(self, worker: Worker) -> Worker:
+        """An independent copy of a worker that runs nothing."""
+        ...
+
+    async def end(self, pid: int) -> dict[str, Any]:
+        """Kill a worker, if it still lives; says how it had ended."""
+        ...
+
+    async def close(self) -> None:
+        """End all of them. May be called again."""
+        ...
 
 
 class Server:
@@ -100,30 +153,8 @@ class Server:
             raise SandboxUnavailable(f"the sandbox needs a system that can fork, which {sys.platform} cannot")
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
-        search = [path for path in sys.path if os.path.isabs(path)]
         try:
-            process = await asyncio.create_subprocess_exec(
-                *(
-                    sys.executable,
-                    "-s",
-                    "-S",
-                    "-P",
-                    "-B",
-                    "-c",
-                    BOOT,
-                    str(theirs.fileno()),
-                    level,
-                    FOLDER,
-                    *search,
-                ),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.DEVNULL,
-                stderr=asyncio.subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
-                env=ENVIRONMENT,
-                cwd="/",
-                start_new_session=True,
-            )
+            process = await start_inside(interpreter("server", theirs, level), theirs)
         except OSError as error:
             ours.close()
             raise SandboxUnavailable(f"the sandbox's server cannot be started: {error}") from error
@@ -267,7 +298,7 @@ class Worker:
 
     def __init__(
         self,
-        server: Server,
+        server: Source,
         pid: int,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
@@ -293,10 +324,17 @@ class Worker:
         try:
             self._writer.write(wire.encode(request))
             await self._writer.drain()
-            while True:
-                header = await self._reader.readexactly(wire.HEADER_SIZE)
-                length = wire.length_of(header, self._max_message)
-                yield wire.decode(await self._reader.readexactly(length))
+        except OSError as error:
+            raise WorkerGone from error
+        while True:
+            yield await self.hear()
+
+    async def hear(self) -> dict[str, Any]:
+        """The next message; raises as ``ask`` does."""
+        try:
+            header = await self._reader.readexactly(wire.HEADER_SIZE)
+            length = wire.length_of(header, self._max_message)
+            return wire.decode(await self._reader.readexactly(length))
         except (asyncio.IncompleteReadError, OSError) as error:
             raise WorkerGone from error
 

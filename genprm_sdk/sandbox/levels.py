@@ -9,13 +9,14 @@ from ..errors import InputError, SandboxUnavailable
 
 __all__ = ["Isolation", "chosen_level", "weaker_hint"]
 
-Isolation = Literal["kernel+language", "kernel", "seccomp+language", "language"]
+Isolation = Literal["kernel+language", "kernel", "seccomp+language", "seatbelt+language", "language"]
 """What stands between a block and the machine, beside a process of its own and limits on its use.
 
 - ``kernel+language``: seccomp, Landlock and the language policy; what Linux is held to.
 - ``kernel``: seccomp and Landlock alone, with all of Python.
 - ``seccomp+language``: without Landlock, for kernels that lack it: what the user may read, a block that gets
   past the policy may read too.
+- ``seatbelt+language``: a Seatbelt profile and the policy; what macOS is held to. Not tried on a Mac yet.
 - ``language``: the policy alone, which is no boundary against code that is written to get past it.
 """
 
@@ -30,7 +31,11 @@ def chosen_level(isolation: Isolation | None) -> Isolation:
     if isolation is not None:
         if isolation not in get_args(Isolation):
             raise InputError(f"isolation must be one of {', '.join(get_args(Isolation))}, not {isolation!r}")
+        if (isolation == "seatbelt+language") != (sys.platform == "darwin") and isolation != "language":
+            raise SandboxUnavailable(f"{sys.platform} has no isolation {isolation!r}; {weaker_hint()}")
         return isolation
+    if sys.platform == "darwin":
+        return "seatbelt+language"
     if sys.platform != "linux":
         raise SandboxUnavailable(f"there is no kernel wall on {sys.platform}; {weaker_hint()}")
     return "kernel+language"

@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
 import time
 from collections import deque
 from types import TracebackType
 from typing import Self
 
 from ..errors import ClosedError, InputError, SandboxError, SandboxUnavailable
-from .host import Server, Worker, settle
+from .host import Server, Source, Worker, settle
 from .levels import Isolation, chosen_level, weaker_hint
 from .limits import Limits
 from .session import Session
+from .spawner import Spawner
 
 __all__ = ["Sandbox"]
 
@@ -60,7 +62,7 @@ class Sandbox:
         self._level = chosen_level(isolation)
         self._room = asyncio.Semaphore(max_sessions)
         self._housed: set[Session] = set()
-        self._starting: asyncio.Task[Server] | None = None
+        self._starting: asyncio.Task[Source] | None = None
         self._restarts: deque[float] = deque(maxlen=RESTARTS)
         self._sessions: set[Session] = set()
         self._reserve: list[Worker] = []
@@ -179,14 +181,15 @@ class Sandbox:
         if self._closed:
             raise ClosedError("the sandbox is closed: make another one")
 
-    def _start(self) -> asyncio.Task[Server]:
+    def _start(self) -> asyncio.Task[Source]:
         if self._starting is None:
             self._starting = asyncio.ensure_future(self._started())
         return self._starting
 
-    async def _started(self) -> Server:
+    async def _started(self) -> Source:
+        server: Source
         try:
-            server = await Server.start(self._level)
+            server = await (Server if sys.platform == "linux" else Spawner).start(self._level)
         except SandboxUnavailable as error:
             raise SandboxUnavailable(f"{error}; {weaker_hint()}") from error
         try:
@@ -199,11 +202,11 @@ class Sandbox:
             raise
         return server
 
-    def _fill(self, server: Server) -> None:
+    def _fill(self, server: Source) -> None:
         if self._filling is None or self._filling.done():
             self._filling = asyncio.ensure_future(self._filled(server))
 
-    async def _filled(self, server: Server) -> None:
+    async def _filled(self, server: Source) -> None:
         with contextlib.suppress(SandboxError):  # whoever needs a worker next hears of it
             while len(self._reserve) < RESERVE and not self._closed:
                 self._reserve.append(await server.fork(self._limits))
@@ -213,7 +216,7 @@ class Sandbox:
             with contextlib.suppress(SandboxError):
                 await self._reserve.pop().end()
 
-    async def _replace(self, starting: asyncio.Task[Server], server: Server, error: SandboxError) -> None:
+    async def _replace(self, starting: asyncio.Task[Source], server: Source, error: SandboxError) -> None:
         # Several sessions may find the same server dead; one restart serves them all.
         if self._starting is not starting:
             return

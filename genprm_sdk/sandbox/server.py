@@ -12,29 +12,21 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import importlib
 import os
 import resource
 import select
 import signal
 import socket
 import struct
-import sys
 import time
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from . import wire
 from .kernel import KernelWall
+from .warm import load_everything
 
 __all__ = ["main"]
-
-PRELOAD = """
-    abc bisect calendar cmath collections.abc copy dataclasses datetime decimal enum fractions functools
-    heapq itertools json math numbers operator random re statistics string textwrap time typing _strptime
-    numpy numpy.fft numpy.linalg numpy.polynomial numpy.random sympy scipy scipy.linalg scipy.special
-"""
-
 
 LEVELS = {
     "kernel+language": (True, True, True),
@@ -85,17 +77,10 @@ class Server:
         self.control = control
         self.level = level
         self.children: dict[int, Child] = {}
-        for name in PRELOAD.split():
-            importlib.import_module(name)
-        _warm_up()
-        # Here and not at the top: a missing package has to reach the host as a message.
-        self.worker: Any = importlib.import_module(".worker", __package__)
         seccomp, landlock, language = LEVELS[level]
+        self.worker: Any = load_everything(language)
         self.wall = KernelWall(files=landlock) if seccomp else None
         self.walls = self.worker.Walls(self.wall, language)
-        if language:
-            importlib.import_module(".guards", __package__).guard_sympify()
-        os.environ.clear()
         gc.collect()
         gc.freeze()
 
@@ -265,11 +250,3 @@ def _kill(pid: int) -> None:
     for kill in (os.killpg, os.kill):
         with contextlib.suppress(ProcessLookupError, PermissionError):
             kill(pid, signal.SIGKILL)
-
-
-def _warm_up() -> None:
-    sympy = sys.modules["sympy"]
-    x = sympy.Symbol("x")
-    sympy.solve(x**2 - 3 * x + 2, x)
-    sympy.simplify(sympy.sin(x) ** 2 + sympy.cos(x) ** 2)
-    sympy.sympify("x/2 + 1").evalf()

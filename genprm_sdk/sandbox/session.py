@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-import sys
 import time
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -153,18 +152,18 @@ class Session:
 
         Raises:
             ClosedError: The session or its sandbox is closed.
-            SandboxUnavailable: This is not Linux.
+            SandboxUnavailable: This system's workers cannot be copied.
             SandboxError: The worker could not be copied; this session's variables are then lost.
         """
         self._require_open()
-        if sys.platform != "linux":
-            raise SandboxUnavailable(f"sessions can be forked on Linux only, not on {sys.platform}")
         async with self._lock:
             self._require_open()
             if self._worker is None:
                 return self._owner.session()
             try:
                 return await self._owner.copied(self._worker)
+            except SandboxUnavailable:
+                raise
             except SandboxError:
                 worker, self._worker = self._worker, None
                 await self._end(worker)

@@ -24,7 +24,7 @@ from .kernel import KernelWall, copy_process, die_with, drop_capabilities
 from .output import Output, Silence
 from .policy import PolicyError, compile_block, compile_plain
 
-__all__ = ["Walls", "work"]
+__all__ = ["Walls", "Worker", "limit", "work"]
 
 LINUX = sys.platform == "linux"
 
@@ -61,7 +61,7 @@ def work(descriptor: int, gate: int, limits: dict[str, Any], server_pid: int, wa
         os.setpgid(0, 0)
         with socket.socket(fileno=os.dup(gate)) as server:
             try:
-                _limit(limits, server_pid)
+                limit(limits, server_pid)
                 listener = walls.kernel.confine() if walls.kernel else None
             except Exception as error:
                 server.send(f"{type(error).__name__}: {error}".encode()[:MAX_MESSAGE])
@@ -84,7 +84,8 @@ def _keep_only(connection: int, gate: int) -> None:
     os.closerange(GATE + 1, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
 
 
-def _limit(limits: dict[str, Any], server_pid: int) -> None:
+def limit(limits: dict[str, Any], server_pid: int) -> None:
+    """Bound what this process may use; on Linux it will not outlive its parent, either."""
     if LINUX:
         die_with(server_pid)
         memory = _mapped_bytes() + limits["memory_mb"] * 1024 * 1024
@@ -113,7 +114,7 @@ class Worker:
     def __init__(
         self,
         connection: socket.socket,
-        gate: socket.socket,
+        gate: socket.socket | None,
         limits: dict[str, Any],
         server_pid: int,
         language: bool,
@@ -133,22 +134,23 @@ class Worker:
 
     def serve(self) -> None:
         waiting = select.poll()
-        waiting.register(SESSION, select.POLLIN)
-        waiting.register(GATE, select.POLLIN)
+        waiting.register(self.connection, select.POLLIN)
+        if self.gate is not None:
+            waiting.register(self.gate, select.POLLIN)
         while True:
             ready = [descriptor for descriptor, _ in waiting.poll()]
-            if GATE in ready and not self.copy():
+            if self.gate is not None and self.gate.fileno() in ready and not self.copy(self.gate):
                 return
-            if SESSION in ready:
+            if self.connection.fileno() in ready:
                 request, _ = wire.receive(self.connection)
                 if request is None:
                     return
                 self.run = request["run"]
                 self.reply(**self.block(request["code"]))
 
-    def copy(self) -> bool:
+    def copy(self, gate: socket.socket) -> bool:
         """Become two, where the server asks for it; False where the server is gone."""
-        message, descriptors, _, _ = socket.recv_fds(self.gate, 16, 2)
+        message, descriptors, _, _ = socket.recv_fds(gate, 16, 2)
         if not message:
             return False
         draws = random.getstate()
@@ -160,7 +162,7 @@ class Worker:
                 os.dup2(descriptors[1], GATE)
                 if LINUX:
                     die_with(self.server_pid)
-                self.gate.send(b"here")
+                gate.send(b"here")
         _let_fork(False)
         for descriptor in descriptors:
             os.close(descriptor)
