@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from threading import Thread
 
 import torch
 from tokenizers import Tokenizer
@@ -89,6 +91,15 @@ class _Sampler:
 def _begin() -> None:
     torch.set_num_threads(1)
     keep_freed_memory()
+    # A pool's processes do not notice by themselves that whoever they work for was killed.
+    Thread(target=_end_with_the_parent, daemon=True).start()
+
+
+def _end_with_the_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def sample_attempts(

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +112,60 @@ def test_attempts_do_not_depend_on_who_samples_them(files: dict[str, Path], tmp_
         for processes in (1, 2)
     )
     assert alone == together
+
+
+SAMPLING = """
+import sys
+from pathlib import Path
+from genprm_sdk.training.recipe import load_recipe
+from genprm_sdk.training.run import tokenizer_of
+from genprm_sdk.training.sampling import draw_exercises, sample_attempts
+from genprm_sdk.training.sft import build_model
+
+if __name__ == "__main__":
+    recipe, folder = load_recipe(Path(sys.argv[1])), Path(sys.argv[2])
+    weights = dict(build_model(recipe.shape, 0).state_dict())
+    exercises = draw_exercises(["dyck"], 400, "test")
+    tokenizer = tokenizer_of(recipe, folder)
+    for _ in sample_attempts(weights, recipe.shape, tokenizer, exercises, processes=2, longest=100_000):
+        pass
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
+def test_sampling_processes_end_with_the_one_they_work_for(files: dict[str, Path], tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(SAMPLING)
+    with subprocess.Popen([sys.executable, program, files["policy"], tmp_path]) as leader:
+        assert eventually(lambda: len(descendants(leader.pid)) >= 2)
+        started = descendants(leader.pid)
+        leader.kill()
+    assert eventually(lambda: not any(map(alive, started)))
+
+
+def descendants(pid: int) -> set[int]:
+    try:
+        text = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
+    except OSError:
+        return set()
+    return set(map(int, text.split()))
+
+
+def alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
+def eventually(condition: Callable[[], bool], seconds: float = 60) -> bool:
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.1)
+    return True
 
 
 def test_bad_input_is_one_clear_error(
