@@ -20,6 +20,7 @@ from collections.abc import AsyncGenerator, Coroutine
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
+from weakref import WeakSet
 
 from ..errors import SandboxError, SandboxUnavailable
 from . import wire
@@ -137,6 +138,7 @@ class Server:
         self._control = control
         self._lock = asyncio.Lock()
         self._closed = False
+        self._workers: WeakSet[Worker] = WeakSet()
         self.isolation = ""
 
     @classmethod
@@ -229,14 +231,16 @@ class Server:
         except BaseException:
             ours.close()
             raise
-        return Worker(self, int(answer["pid"]), reader, writer, limits)
+        worker = Worker(self, int(answer["pid"]), reader, writer, limits)
+        self._workers.add(worker)
+        return worker
 
     async def end(self, pid: int) -> dict[str, Any]:
         """Kill a worker and its process group, if they still live; says how it had ended."""
         return await self._ask({"op": "end", "pid": pid})
 
     async def close(self) -> None:
-        """Kill the server; its workers die with it. May be called again."""
+        """Kill the server and its workers. May be called again."""
         self._closed = True
         with contextlib.suppress(OSError):
             self._control.shutdown(socket.SHUT_RDWR)
@@ -247,6 +251,8 @@ class Server:
                     await self._process.wait()
         self._kill()
         await self._process.wait()
+        for worker in self._workers:  # they die with their server, unless one has seen to it that it does not
+            worker.kill()
         async with self._lock:
             self._control.close()
 
@@ -269,6 +275,8 @@ class Server:
                 # A late answer would be taken for the next one's.
                 self._closed = True
                 self._kill()
+                for worker in self._workers:
+                    worker.kill()
                 reason = str(error) or f"no answer in {ANSWER_SECONDS:g} seconds"
                 raise SandboxError(f"the sandbox's server is gone: {reason}") from error
 
@@ -313,6 +321,8 @@ class Worker:
         # A character is at most twelve bytes of JSON; the rest is for the other fields.
         self._max_message = 12 * limits.output_chars + 64 * 1024
         self._ending: asyncio.Future[dict[str, Any]] | None = None
+        # A number may be given to another process one day; this stands for this one for good.
+        self._process = _handle_of(pid)
 
     async def ask(self, request: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
         """Send one request and yield messages as they come; the caller knows which is the last.
@@ -338,6 +348,23 @@ class Worker:
         except (asyncio.IncompleteReadError, OSError) as error:
             raise WorkerGone from error
 
+    def rest(self) -> None:
+        """Let it have no processor time until it is woken: a block that has ended has ended."""
+        self._signal(signal.SIGSTOP)
+
+    def wake(self) -> None:
+        """Let it run again."""
+        self._signal(signal.SIGCONT)
+
+    def kill(self) -> None:
+        """Kill the process without asking anybody."""
+        self._signal(signal.SIGKILL)
+
+    def _signal(self, number: int) -> None:
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._process, number)
+
     async def copy(self) -> Worker:
         """See ``Server.copy``."""
         return await self._server.copy(self)
@@ -349,9 +376,20 @@ class Worker:
             SandboxError: The server is gone (and its workers with it).
         """
         if self._ending is None:
+            self.kill()
+            if self._process is not None:
+                os.close(self._process)
+                self._process = None
             self._writer.close()
             self._ending = asyncio.ensure_future(self._server.end(self.pid))
         return await settle(self._ending)
+
+
+def _handle_of(pid: int) -> int | None:
+    try:
+        return os.pidfd_open(pid)
+    except (AttributeError, OSError):  # not Linux, or a container that forbids it
+        return None
 
 
 def describe_ending(ending: dict[str, Any]) -> str:

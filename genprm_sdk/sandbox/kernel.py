@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import fcntl
 import importlib
 import os
 import signal
@@ -24,7 +25,7 @@ __all__ = ["COPY_FLAGS", "KernelWall", "WallUnavailable", "copy_process", "die_w
 
 ALLOWED = """
     read readv pread64 write writev lseek close fstat newfstatat stat lstat statx access faccessat faccessat2
-    readlink readlinkat getcwd getdents64 dup dup2 dup3 fcntl poll ppoll
+    readlink readlinkat getcwd getdents64 dup dup2 dup3 poll ppoll
     sendto recvfrom sendmsg recvmsg getsockname getsockopt
     brk munmap mremap madvise futex sched_yield sched_getaffinity getcpu getrandom
     rt_sigaction rt_sigprocmask rt_sigreturn sigaltstack restart_syscall
@@ -38,7 +39,10 @@ COPY_FLAGS = 0x8000 | signal.SIGCHLD if hasattr(signal, "SIGCHLD") else 0
 """CLONE_PARENT: a copy is the server's child as the original is, so that the server can reap and kill it."""
 
 PROT_WRITE, PROT_EXEC, MAP_ANONYMOUS = 2, 4, 0x20
-O_TMPFILE = 0o20000000
+O_TMPFILE, O_ASYNC = 0o20000000, 0o20000
+DESCRIPTOR_COMMANDS = (fcntl.F_DUPFD, fcntl.F_DUPFD_CLOEXEC, fcntl.F_GETFD, fcntl.F_SETFD, fcntl.F_GETFL)
+"""Without those that set an owner, a lease or a notice: each of them has a signal sent to somebody."""
+
 PR_SET_PDEATHSIG = 1
 GET_NOTIF_SIZES, FIOCLEX = 3, 0x5451  # what taking hold of one's own listener asks for
 CAPABILITY_VERSION = 0x20080522
@@ -159,6 +163,9 @@ class KernelWall:
         built.allow("mprotect", args=[bits(2, PROT_EXEC, 0)])
         writing = os.O_ACCMODE | os.O_CREAT | os.O_TRUNC | os.O_APPEND | O_TMPFILE
         built.allow("openat", args=[bits(2, writing, os.O_RDONLY)])
+        for command in DESCRIPTOR_COMMANDS:
+            built.allow("fcntl", args={1: command})
+        built.allow("fcntl", args=[compare(1, op.EQ, fcntl.F_SETFL), bits(2, O_ASYNC, 0)])
         built.allow("prlimit64", args={0: 0})
         built.allow("seccomp", args={0: GET_NOTIF_SIZES})
         built.allow("ioctl", args={1: FIOCLEX})

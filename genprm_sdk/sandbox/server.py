@@ -36,7 +36,7 @@ LEVELS = {
 }
 """By the level's name: whether there are seccomp, Landlock and the language policy."""
 
-COPY_SECONDS = 2.0
+COPY_SECONDS = 1.0
 CONFINE_SECONDS = 20.0
 
 
@@ -102,6 +102,8 @@ class Server:
 
     def _refuse(self, listener: Any, event: int) -> None:
         """Answer a worker that wants to become two and was not asked to."""
+        if listener.closed:  # its last worker has been ended since
+            return
         if event & select.POLLIN and self.wall is not None:
             self.wall.answer(listener, None)
         else:  # whoever could ask has ended

@@ -8,23 +8,27 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 import signal
 import time
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Protocol, Self, cast, get_args
+from typing import Any, Protocol, Self, cast
 
 from ..errors import ClosedError, SandboxError, SandboxUnavailable
 from ..types import CodeRun, CodeStatus
 from .host import Worker, WorkerGone, describe_ending
 from .limits import Limits
-from .wire import WireError, printable
+from .wire import WireError, one_line, printable
 
 __all__ = ["Session"]
 
 FROM_WORKER = frozenset({"ok", "error", "syntax_error", "policy", "memory", "output_limit"})
 """What a worker may say about a block; the rest only the host can know."""
+
+MAX_ERROR_TYPE, MAX_MESSAGE = 100, 500
+"""Characters that go back to the model, whatever a worker says."""
 
 ENDS_WORKER = frozenset({"memory", "output_limit", "timeout", "crashed", "closed"})
 
@@ -79,7 +83,6 @@ class Session:
         self._worker: Worker | None = None
         self._lock = asyncio.Lock()
         self._closed = False
-        self._runs = 0
 
     async def __aenter__(self) -> Self:
         return self
@@ -99,6 +102,7 @@ class Session:
 
     def take_over(self, worker: Worker) -> None:
         """Go on with a worker that has run blocks for another session."""
+        worker.rest()
         self._worker = worker
 
     async def run(self, code: str) -> CodeRun:
@@ -135,6 +139,7 @@ class Session:
             worker = self._worker
             started = time.perf_counter()
             outcome = Outcome()
+            worker.wake()
             try:
                 await self._exchange(worker, code, outcome)
             except BaseException:
@@ -145,6 +150,8 @@ class Session:
             if outcome.status in ENDS_WORKER:
                 self._worker = None
                 await self._end(worker)
+            else:
+                worker.rest()
             return self._report(code, outcome, duration, worker.isolation)
 
     async def fork(self) -> Session:
@@ -160,8 +167,11 @@ class Session:
             self._require_open()
             if self._worker is None:
                 return self._owner.session()
+            self._worker.wake()
             try:
-                return await self._owner.copied(self._worker)
+                copied = await self._owner.copied(self._worker)
+                self._worker.rest()
+                return copied
             except SandboxUnavailable:
                 raise
             except SandboxError:
@@ -206,12 +216,12 @@ class Session:
                 outcome.fail("crashed", "SandboxCrash", describe_ending(ending))
 
     async def _listen(self, worker: Worker, code: str, outcome: Outcome) -> None:
-        self._runs += 1
+        # A block that escaped into the interpreter could leave answers lying for later blocks.
+        run = secrets.token_hex(16)
         room = self._limits.output_chars
-        async with aclosing(worker.ask({"run": self._runs, "code": code})) as messages:
+        async with aclosing(worker.ask({"run": run, "code": code})) as messages:
             async for message in messages:
-                # A block that escaped into the interpreter could leave answers lying for later blocks.
-                if message.get("run") != self._runs:
+                if message.get("run") != run:
                     raise WireError("it belongs to another block")
                 if "out" not in message:
                     self._conclude(message, outcome)
@@ -224,11 +234,14 @@ class Session:
 
     def _conclude(self, message: dict[str, Any], outcome: Outcome) -> None:
         status = message.get("status")
-        if status not in FROM_WORKER or status not in get_args(CodeStatus):
+        if not isinstance(status, str) or status not in FROM_WORKER:
             raise WireError("no status")
         outcome.truncated = message.get("truncated") is True
         if status != "ok":
-            outcome.fail(cast(CodeStatus, status), _text(message, "error_type"), _text(message, "message"))
+            error_type = one_line(_text(message, "error_type"), MAX_ERROR_TYPE)
+            outcome.fail(
+                cast(CodeStatus, status), error_type, one_line(_text(message, "message"), MAX_MESSAGE)
+            )
 
     def _report(self, code: str, outcome: Outcome, duration: float, isolation: str = "") -> CodeRun:
         stdout = printable("".join(outcome.stdout))

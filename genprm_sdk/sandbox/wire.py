@@ -12,7 +12,17 @@ import socket
 import struct
 from typing import Any
 
-__all__ = ["HEADER_SIZE", "WireError", "decode", "encode", "length_of", "printable", "receive", "send"]
+__all__ = [
+    "HEADER_SIZE",
+    "WireError",
+    "decode",
+    "encode",
+    "length_of",
+    "one_line",
+    "printable",
+    "receive",
+    "send",
+]
 
 HEADER = struct.Struct(">I")
 HEADER_SIZE = HEADER.size
@@ -26,6 +36,14 @@ class WireError(Exception):
 def printable(text: str) -> str:
     """The text with lone surrogates spelled out, so that it can be encoded as UTF-8."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def one_line(text: str, most: int) -> str:
+    """The text without line breaks, cut at so many characters."""
+    line = (
+        " ".join(part.strip() for part in text[: 4 * most].splitlines()) if not text.isprintable() else text
+    )
+    return line if len(line) <= most else line[: most - 1] + "…"
 
 
 def encode(message: dict[str, Any]) -> bytes:

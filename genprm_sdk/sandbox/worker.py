@@ -234,9 +234,8 @@ def _failure(status: str, error: BaseException) -> dict[str, Any]:
         message = str(error)
     except BaseException:  # a block's own __str__ may raise anything
         message = "<exception str() failed>"
-    return {"status": status, "error_type": type(error).__name__[:100], "message": _one_line(message)}
-
-
-def _one_line(text: str) -> str:
-    line = " ".join(part.strip() for part in text[: 4 * MAX_MESSAGE].splitlines()) if "\n" in text else text
-    return line if len(line) <= MAX_MESSAGE else line[: MAX_MESSAGE - 1] + "…"
+    return {
+        "status": status,
+        "error_type": type(error).__name__[:100],
+        "message": wire.one_line(message, MAX_MESSAGE),
+    }
