@@ -93,7 +93,7 @@ print(mmap.mmap(file, 0, prot=mmap.PROT_READ)[:])
 """,
     "sendfile to the host": r"""
 import os, struct
-about = b'{"run": 1, "out": "', b'"}'
+about = b'{"run": ' + json.dumps(RUN).encode() + b', "out": "', b'"}'
 os.write(3, struct.pack('>I', sum(map(len, about)) + 16) + about[0])
 os.sendfile(3, os.open('@SECRET@', os.O_RDONLY), 9, 16)
 os.write(3, about[1])
@@ -1028,6 +1028,12 @@ def tell(**message):
     os.write(3, struct.pack('>I', len(body)) + body)
 def tell_raw(body):
     os.write(3, struct.pack('>I', len(body)) + body)
+def number_of_this_block():
+    frame = sys._getframe()
+    while frame is not None and not hasattr(frame.f_locals.get('self'), 'run'):
+        frame = frame.f_back
+    return None if frame is None else frame.f_locals['self'].run
+RUN = number_of_this_block()
 """
 
 FORGED = {
@@ -1038,7 +1044,7 @@ tell(run=2, status='ok', truncated=False)
 """,
     "an answer for this block and the next": FORGE
     + """
-tell(run=1, status='ok', truncated=False)
+tell(run=RUN, status='ok', truncated=False)
 tell(run=2, out='@MARKER@')
 tell(run=2, status='ok', truncated=False)
 time.sleep(100)
@@ -1065,30 +1071,32 @@ while frame and not hasattr(frame.f_locals.get('self'), 'run'):
 run = frame.f_locals['self'].run if frame else 1
 tell(run=run, status='ok', truncated=False)
 if isinstance(run, int):
-    tell(run=run + 1, out='@MARKER@')
-    tell(run=run + 1, status='ok', truncated=False)
+    tell(run=run, out='@MARKER@')
+    tell(run=run, status='ok', truncated=False)
 time.sleep(100)
 """,
     "a timeout": FORGE
-    + "tell(run=1, status='timeout', error_type='TimeoutError', message='x', truncated=False)",
-    "a crash": FORGE + "tell(run=1, status='crashed', error_type='x', message='x', truncated=False)",
-    "an end": FORGE + "tell(run=1, status='closed', error_type='x', message='x', truncated=False)",
-    "a status that is a list": FORGE + "tell(run=1, status=['ok'], truncated=False)",
-    "a status that is an object": FORGE + "tell(run=1, status={'ok': 1}, truncated=False)",
-    "a status that is a number": FORGE + "tell(run=1, status=1, truncated=False)",
-    "an output that is a list": FORGE + "tell(run=1, out=['@MARKER@'])",
-    "an output that is nothing": FORGE + "tell(run=1, out=None)",
-    "a message that is a number": FORGE + "tell(run=1, status='error', error_type=1, message=2)",
+    + "tell(run=RUN, status='timeout', error_type='TimeoutError', message='x', truncated=False)",
+    "a crash": FORGE + "tell(run=RUN, status='crashed', error_type='x', message='x', truncated=False)",
+    "an end": FORGE + "tell(run=RUN, status='closed', error_type='x', message='x', truncated=False)",
+    "a status that is a list": FORGE + "tell(run=RUN, status=['ok'], truncated=False)",
+    "a status that is an object": FORGE + "tell(run=RUN, status={'ok': 1}, truncated=False)",
+    "a status that is a number": FORGE + "tell(run=RUN, status=1, truncated=False)",
+    "an output that is a list": FORGE + "tell(run=RUN, out=['@MARKER@'])",
+    "an output that is nothing": FORGE + "tell(run=RUN, out=None)",
+    "a message that is a number": FORGE + "tell(run=RUN, status='error', error_type=1, message=2)",
     "another isolation": FORGE
-    + "tell(run=1, status='ok', isolation='none', code='x', duration=-1, state_kept=9)",
+    + "tell(run=RUN, status='ok', isolation='none', code='x', duration=-1, state_kept=9)",
     "no object": FORGE + "tell_raw(b'[]')",
     "no text": FORGE + "tell_raw(bytes(range(128, 256)))",
     "not a number": FORGE + 'tell_raw(b\'{"run": NaN, "status": "ok"}\')',
     "a number too long": FORGE + "tell_raw(b'{\"run\": ' + b'1' * 9999 + b'}')",
-    "twice the same key": FORGE + 'tell_raw(b\'{"run": 1, "status": "ok", "status": [[]]}\')',
-    "lone surrogates": FORGE + r"""tell_raw(b'{"run": 1, "out": "\\ud800"}')""",
+    "twice the same key": FORGE
+    + 'tell_raw(b\'{"run": \' + json.dumps(RUN).encode() + b\', "status": "ok", "status": [[]]}\')',
+    "lone surrogates": FORGE
+    + r"""tell_raw(b'{"run": ' + json.dumps(RUN).encode() + b', "out": "\\ud800"}')""",
     "surrogates everywhere": FORGE
-    + r"""tell_raw(b'{"run": 1, "status": "error", "error_type": "\\ud800", "message": "\\udfff"}')""",
+    + r"""tell_raw(b'{"run": ' + json.dumps(RUN).encode() + b', "status": "error", "error_type": "\\ud800", "message": "\\udfff"}')""",
     "a message too long": FORGE + "os.write(3, bytes([255] * 4))",
     "a message that never ends": FORGE + "os.write(3, bytes([0, 0, 99, 99]) + b'{')\ntime.sleep(100)",
     "a message of nothing": FORGE + "tell_raw(b'')",
@@ -1128,11 +1136,11 @@ sys.stdout._Output__keep = sys.stdout._Output__stop = 10**9
 print('x' * 10**6)
 """,
     "send by oneself": "import sys\nfor _ in range(99):\n    sys.stdout._Output__emit('x' * 1000)",
-    "forge long outputs": FORGE + "for _ in range(99):\n    tell(run=1, out='x' * 1500)",
+    "forge long outputs": FORGE + "for _ in range(99):\n    tell(run=RUN, out='x' * 1500)",
     "forge a long message": FORGE
-    + "tell(run=1, status='error', error_type='E', message='x' * 30000, truncated=False)",
-    "forge a long type": FORGE + "tell(run=1, status='error', error_type='E' * 30000, message='x')",
-    "forge lines": FORGE + r"tell(run=1, status='error', error_type='E', message='line\n' * 400)",
+    + "tell(run=RUN, status='error', error_type='E', message='x' * 30000, truncated=False)",
+    "forge a long type": FORGE + "tell(run=RUN, status='error', error_type='E' * 30000, message='x')",
+    "forge lines": FORGE + r"tell(run=RUN, status='error', error_type='E', message='line\n' * 400)",
     "a long exception": "raise ValueError('x' * 10**7)",
     "a long exception of many lines": r"raise ValueError('x\n' * 10**6)",
     "a long name of an exception": "raise type('E' * 10**6, (Exception,), {})('x')",

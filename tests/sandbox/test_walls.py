@@ -486,7 +486,7 @@ async def test_a_forged_ending_buys_no_time(walled: Walled) -> None:
         pytest.skip("the language policy alone is no boundary")
 
     async def lasts(name: str) -> str | None:
-        code = f"{FORGE}{BACKGROUND[name]}\ntell(run=1, status='ok', truncated=False)\nwhile True: pass"
+        code = f"{FORGE}{BACKGROUND[name]}\ntell(run=RUN, status='ok', truncated=False)\nwhile True: pass"
         if walled.isolation != "kernel":
             code = HOLES["get_class"].replace("@SOURCE@", repr(code))
         async with walled.sandbox.session() as session:
