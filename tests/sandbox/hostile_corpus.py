@@ -1096,7 +1096,10 @@ time.sleep(100)
     "lone surrogates": FORGE
     + r"""tell_raw(b'{"run": ' + json.dumps(RUN).encode() + b', "out": "\\ud800"}')""",
     "surrogates everywhere": FORGE
-    + r"""tell_raw(b'{"run": ' + json.dumps(RUN).encode() + b', "status": "error", "error_type": "\\ud800", "message": "\\udfff"}')""",
+    + r"""
+tell_raw(b'{"run": ' + json.dumps(RUN).encode() + b', "status": "error", '
+         + b'"error_type": "\\ud800", "message": "\\udfff"}')
+""",
     "a message too long": FORGE + "os.write(3, bytes([255] * 4))",
     "a message that never ends": FORGE + "os.write(3, bytes([0, 0, 99, 99]) + b'{')\ntime.sleep(100)",
     "a message of nothing": FORGE + "tell_raw(b'')",
