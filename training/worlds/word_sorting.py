@@ -751,8 +751,8 @@ def mistaken_insertion(
     kind = rng.choices(
         ("wrong_inference", "wrong_operand", "dropped", "doubled", "copied_wrongly"), (10, 2, 3, 2, 2)
     )[0]
-    if kind == "wrong_inference" and line:
-        places = [i for i in range(len(line) + 1) if [*line[:i], word, *line[i:]] != inserted(line, word)]
+    places = [i for i in range(len(line) + 1) if [*line[:i], word, *line[i:]] != inserted(line, word)]
+    if kind == "wrong_inference" and places:
         place = rng.choice(places)
         return word, [*line[:place], word, *line[place:]], kind
     if kind == "wrong_operand" and len(words) > at + 1:

@@ -6,11 +6,12 @@ import random
 import re
 from itertools import pairwise
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genprm_sdk.training.worlds.base import boxed_answer, run_trusted
-from genprm_sdk.training.worlds.word_sorting import WORLD, drawn_words
+from genprm_sdk.training.worlds.word_sorting import WORLD, drawn_words, mistaken_insertion
 
 seeds = st.integers(0, 2**32)
 styles = st.sampled_from(WORLD.styles)
@@ -252,3 +253,11 @@ def test_steps_that_go_wrong_are_told_from_those_that_do_not() -> None:
     example = WORLD.read("cap bat ash", steps)
     assert example is not None
     assert [step.correct for step in example.steps] == [True, False, True, False, False]
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_a_word_that_cannot_be_put_in_a_wrong_place_gets_another_mistake(seed: int) -> None:
+    """The solution so far may have made the line the word itself."""
+    word, line, kind = mistaken_insertion(["at", "at"], 1, ["at"], random.Random(seed))
+    assert (word, line) != ("at", ["at", "at"])
+    assert kind != "wrong_inference"
