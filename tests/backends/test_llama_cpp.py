@@ -68,9 +68,7 @@ async def test_the_same_seed_writes_the_same_and_another_seed_something_else(
     texts = []
     for seed in (1, 1, 2, 3, 4):
         fork = await base.fork()
-        texts.append(
-            (await fork.generate([], 60, Sampling(temperature=4, top_k=0, top_p=1, seed=seed))).text
-        )
+        texts.append((await fork.generate([], 60, Sampling(temperature=4, top_k=0, top_p=1, seed=seed))).text)
         await fork.close()
     assert texts[0] == texts[1]
     assert len(set(texts)) > 2
