@@ -237,9 +237,10 @@ async def test_leaving_a_stream_early_stops_the_check(verifier: Verifier) -> Non
 
 
 async def test_closing_leaves_no_process() -> None:
+    before = children_of(os.getpid())
     async with Verifier("genprm-mini", threads=1) as verifier:
         await verifier.check(RIGHT[:1], problem=PROBLEM, samples=2)
-        children = children_of(os.getpid())
+        children = children_of(os.getpid()) - before
         assert children
     for _ in range(50):
         if not children & children_of(os.getpid()):

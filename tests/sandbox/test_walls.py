@@ -256,6 +256,11 @@ def be_nobody_special() -> None:
 def set_reaper(on: bool) -> None:
     """Whether orphans among this process's descendants become its children: no other place to hide."""
     assert libc.prctl(36, int(on), 0, 0, 0) == 0
+    if not on:
+        own = os.getpid()
+        for pid in map(int, read(f"/proc/{own}/task/{own}/children").split()):
+            if not is_alive(pid):
+                os.waitpid(pid, os.WNOHANG)
 
 
 # ------------------------------------------------------------------------------------------- one isolation
