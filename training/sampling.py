@@ -43,8 +43,8 @@ def is_right(attempt: Attempt, answer: str) -> bool:
 
 
 @dataclass(frozen=True)
-class _Sampler:
-    """What samples one batch of attempts, in any process."""
+class _Sampling:
+    """What decides the attempts, beside the exercises."""
 
     weights: Mapping[str, torch.Tensor]
     shape: Shape
@@ -54,27 +54,35 @@ class _Sampler:
     device: str
     longest: int
 
+
+class _Sampler:
+    """A solver that attempts exercises a batch at a time."""
+
+    def __init__(self, sampling: _Sampling) -> None:
+        self._sampling = sampling
+        self._tokenizer = Tokenizer.from_str(sampling.tokenizer)
+        model = build_model(sampling.shape, 0, attention="sdpa")
+        load_tied(model, sampling.weights)
+        self._model = model.to(sampling.device, torch.bfloat16).eval()
+
     def attempts(self, number: int, exercises: Sequence[Exercise]) -> list[Attempt]:
-        """Attempts at some exercises; those that do not end are left out."""
-        tokenizer = Tokenizer.from_str(self.tokenizer)
-        model = build_model(self.shape, 0, attention="sdpa")
-        load_tied(model, self.weights)
-        model = model.to(self.device, torch.bfloat16).eval()
+        """Attempts at one batch of exercises; those that do not end are left out."""
+        sampling, tokenizer = self._sampling, self._tokenizer
         end = tokenizer.token_to_id(SPECIAL_TOKENS[2])
         prompts = [encode_prompt(exercise.problem, tokenizer) for exercise in exercises]
         width = max(map(len, prompts))
         ids = torch.tensor([[0] * (width - len(prompt)) + prompt for prompt in prompts])
         mask = torch.tensor([[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts])
-        torch.manual_seed(self.seed * 1_000_003 + number)
+        torch.manual_seed(sampling.seed * 1_000_003 + number)
         with torch.no_grad():
-            written = model.generate(
-                input_ids=ids.to(self.device),
-                attention_mask=mask.to(self.device),
+            written = self._model.generate(
+                input_ids=ids.to(sampling.device),
+                attention_mask=mask.to(sampling.device),
                 do_sample=True,
-                temperature=self.temperature,
+                temperature=sampling.temperature,
                 top_k=0,
                 top_p=1.0,
-                max_new_tokens=self.longest,
+                max_new_tokens=sampling.longest,
                 eos_token_id=end,
                 pad_token_id=0,
                 use_cache=True,
@@ -88,11 +96,16 @@ class _Sampler:
         return attempts
 
 
-def _begin() -> None:
+_samplers: list[_Sampler] = []
+"""A pool's process has one, which its beginning makes."""
+
+
+def _begin(sampling: _Sampling) -> None:
     torch.set_num_threads(1)
     keep_freed_memory()
     # A pool's processes do not notice by themselves that whoever they work for was killed.
     Thread(target=_end_with_the_parent, daemon=True).start()
+    _samplers.append(_Sampler(sampling))
 
 
 def _end_with_the_parent() -> None:
@@ -100,6 +113,10 @@ def _end_with_the_parent() -> None:
     if parent is not None:
         parent.join()
         os._exit(1)
+
+
+def _attempts(number: int, exercises: Sequence[Exercise]) -> list[Attempt]:
+    return _samplers[0].attempts(number, exercises)
 
 
 def sample_attempts(
@@ -126,14 +143,15 @@ def sample_attempts(
         processes: How many batches are sampled at a time; the attempts do not depend on it.
         longest: New tokens at most.
     """
-    sampler = _Sampler(weights, shape, tokenizer.to_str(), temperature, seed, device, longest)
+    sampling = _Sampling(weights, shape, tokenizer.to_str(), temperature, seed, device, longest)
     ordered = sorted(exercises, key=lambda exercise: len(encode_prompt(exercise.problem, tokenizer)))
     batches = [ordered[first : first + BATCH] for first in range(0, len(ordered), BATCH)]
     if processes == 1:
+        sampler = _Sampler(sampling)
         for number, batch in enumerate(batches):
             yield from sampler.attempts(number, batch)
         return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, context, _begin) as pool:
-        for attempts in pool.map(sampler.attempts, range(len(batches)), batches):
+    with ProcessPoolExecutor(processes, context, _begin, (sampling,)) as pool:
+        for attempts in pool.map(_attempts, range(len(batches)), batches):
             yield from attempts

@@ -251,8 +251,6 @@ class Server:
                     await self._process.wait()
         self._kill()
         await self._process.wait()
-        for worker in self._workers:  # they die with their server, unless one has seen to it that it does not
-            worker.kill()
         async with self._lock:
             self._control.close()
 
@@ -260,6 +258,8 @@ class Server:
         if self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 self._process.kill()
+        for worker in self._workers:  # they die with their server, unless one has seen to it that it does not
+            worker.kill()
 
     async def _ask(self, request: dict[str, Any], descriptor: int | None = None) -> dict[str, Any]:
         async with self._lock:
@@ -275,8 +275,6 @@ class Server:
                 # A late answer would be taken for the next one's.
                 self._closed = True
                 self._kill()
-                for worker in self._workers:
-                    worker.kill()
                 reason = str(error) or f"no answer in {ANSWER_SECONDS:g} seconds"
                 raise SandboxError(f"the sandbox's server is gone: {reason}") from error
 

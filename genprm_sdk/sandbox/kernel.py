@@ -21,7 +21,7 @@ import sysconfig
 from pathlib import Path
 from typing import Any
 
-__all__ = ["COPY_FLAGS", "KernelWall", "WallUnavailable", "copy_process", "die_with", "drop_capabilities"]
+__all__ = ["KernelWall", "WallUnavailable", "copy_process", "die_with", "drop_capabilities"]
 
 ALLOWED = """
     read readv pread64 write writev lseek close fstat newfstatat stat lstat statx access faccessat faccessat2
@@ -35,7 +35,7 @@ ALLOWED = """
 """
 """System calls that need no look at their arguments."""
 
-COPY_FLAGS = 0x8000 | signal.SIGCHLD if hasattr(signal, "SIGCHLD") else 0
+COPY_FLAGS = 0x8000 | signal.SIGCHLD
 """CLONE_PARENT: a copy is the server's child as the original is, so that the server can reap and kill it."""
 
 PROT_WRITE, PROT_EXEC, MAP_ANONYMOUS = 2, 4, 0x20
@@ -99,9 +99,6 @@ class KernelWall:
 
     Args:
         files: Whether Landlock restricts what can be read.
-
-    Attributes:
-        listening: Whether confining a worker gives a listener for its requests to be copied.
 
     Raises:
         WallUnavailable: The kernel, or a container around us, does not let this be done.

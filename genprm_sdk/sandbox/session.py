@@ -20,15 +20,12 @@ from ..errors import ClosedError, SandboxError, SandboxUnavailable
 from ..types import CodeRun, CodeStatus
 from .host import Worker, WorkerGone, describe_ending
 from .limits import Limits
-from .wire import WireError, one_line, printable
+from .wire import MAX_ERROR_TYPE, MAX_MESSAGE, WireError, one_line, printable
 
 __all__ = ["Session"]
 
 FROM_WORKER = frozenset({"ok", "error", "syntax_error", "policy", "memory", "output_limit"})
 """What a worker may say about a block; the rest only the host can know."""
-
-MAX_ERROR_TYPE, MAX_MESSAGE = 100, 500
-"""Characters that go back to the model, whatever a worker says."""
 
 ENDS_WORKER = frozenset({"memory", "output_limit", "timeout", "crashed", "closed"})
 

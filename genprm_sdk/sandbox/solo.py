@@ -26,6 +26,7 @@ def main(descriptor: int, option: str) -> None:
     try:
         worker: Any = load_everything(language=True)
         worker.limit(limits, os.getppid())
+        worker.limit_files(limits)
     except Exception as error:
         wire.send(connection, {"error": f"{type(error).__name__}: {error}"})
         return

@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import socket
+import sys
 from dataclasses import asdict
 from typing import Any
 
@@ -32,7 +33,13 @@ class Spawner:
 
     @classmethod
     async def start(cls, level: str) -> Spawner:
-        """Nothing is running yet, and nothing can fail before a worker is wanted."""
+        """Nothing is running yet.
+
+        Raises:
+            SandboxUnavailable: Workers cannot be given their connection here, as on Windows.
+        """
+        if not hasattr(socket, "send_fds"):
+            raise SandboxUnavailable(f"the sandbox cannot run on {sys.platform}")
         return cls(level)
 
     @property

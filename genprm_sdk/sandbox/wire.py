@@ -14,6 +14,8 @@ from typing import Any
 
 __all__ = [
     "HEADER_SIZE",
+    "MAX_ERROR_TYPE",
+    "MAX_MESSAGE",
     "WireError",
     "decode",
     "encode",
@@ -27,6 +29,8 @@ __all__ = [
 HEADER = struct.Struct(">I")
 HEADER_SIZE = HEADER.size
 MAX_REQUEST = 64 * 1024 * 1024
+MAX_ERROR_TYPE, MAX_MESSAGE = 100, 500
+"""Characters of an error that go back to the model: a worker cuts there, and the host does not rely on it."""
 
 
 class WireError(Exception):

@@ -24,11 +24,10 @@ from .kernel import KernelWall, copy_process, die_with, drop_capabilities
 from .output import Output, Silence
 from .policy import PolicyError, compile_block, compile_plain
 
-__all__ = ["Walls", "Worker", "limit", "work"]
+__all__ = ["Walls", "Worker", "limit", "limit_files", "work"]
 
 LINUX = sys.platform == "linux"
 
-MAX_MESSAGE = 500
 MEMORY_RESERVE = 32 * 1024 * 1024
 SESSION, GATE = 3, 4
 """The descriptors a worker is left with: its connections to the host and to the server."""
@@ -64,12 +63,11 @@ def work(descriptor: int, gate: int, limits: dict[str, Any], server_pid: int, wa
                 limit(limits, server_pid)
                 listener = walls.kernel.confine() if walls.kernel else None
             except Exception as error:
-                server.send(f"{type(error).__name__}: {error}".encode()[:MAX_MESSAGE])
+                server.send(f"{type(error).__name__}: {error}".encode()[: wire.MAX_MESSAGE])
                 os._exit(1)
             socket.send_fds(server, [b"ready"], [listener.fileno()] if listener else [])
         _keep_only(descriptor, gate)
-        # Not sooner: what the server holds of other workers was open here too.
-        resource.setrlimit(resource.RLIMIT_NOFILE, (limits["open_files"], limits["open_files"]))
+        limit_files(limits)  # not sooner: what the server holds of other workers was open here too
         connection, own_gate = socket.socket(fileno=SESSION), socket.socket(fileno=GATE)
         Worker(connection, own_gate, limits, server_pid, walls.language).serve()
     finally:
@@ -95,6 +93,11 @@ def limit(limits: dict[str, Any], server_pid: int) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if LINUX:
         drop_capabilities()
+
+
+def limit_files(limits: dict[str, Any]) -> None:
+    """Bound the descriptors that this process may have open."""
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limits["open_files"], limits["open_files"]))
 
 
 def _let_fork(allowed: bool) -> None:
@@ -123,7 +126,7 @@ class Worker:
         self.gate = gate
         self.limits = limits
         self.server_pid = server_pid
-        self.run = 0
+        self.run = ""
         self.namespace = new_namespace(self.abort) if language else plain_namespace()
         self.compile = compile_block if language else compile_plain
         # A fork inherits the server's generators: the same draws in every session make a report repeatable.
@@ -160,8 +163,7 @@ class Worker:
                 random.setstate(draws)  # Python seeds a forked process anew
                 os.dup2(descriptors[0], SESSION)
                 os.dup2(descriptors[1], GATE)
-                if LINUX:
-                    die_with(self.server_pid)
+                die_with(self.server_pid)
                 gate.send(b"here")
         _let_fork(False)
         for descriptor in descriptors:
@@ -236,6 +238,6 @@ def _failure(status: str, error: BaseException) -> dict[str, Any]:
         message = "<exception str() failed>"
     return {
         "status": status,
-        "error_type": type(error).__name__[:100],
-        "message": wire.one_line(message, MAX_MESSAGE),
+        "error_type": type(error).__name__[: wire.MAX_ERROR_TYPE],
+        "message": wire.one_line(message, wire.MAX_MESSAGE),
     }

@@ -16,22 +16,11 @@ from genprm_sdk.errors import ClosedError, SandboxError, SandboxUnavailable
 from genprm_sdk.sandbox import Limits, Sandbox, Session, host
 from genprm_sdk.sandbox.sandbox import RESTARTS
 
+from ..processes import alive, children
+
 pytestmark = pytest.mark.anyio
 
 FOREVER = "while True: pass"
-
-
-def alive(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0]
-    except OSError:
-        return False
-    return state != "Z"
-
-
-def children(pid: int) -> set[int]:
-    listed = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
-    return set(map(int, listed))
 
 
 async def gone(*pids: int) -> bool:

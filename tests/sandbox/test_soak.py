@@ -13,6 +13,8 @@ import pytest
 
 from genprm_sdk.sandbox import Limits, Sandbox
 
+from ..processes import children
+
 pytestmark = pytest.mark.anyio
 
 BLOCKS = {
@@ -26,10 +28,6 @@ BLOCKS = {
     "crashed": "from sympy import lambdify\nlambdify([], '__import__(\"os\")._exit(3)')()",
 }
 WEIGHTS = {"timeout": 0.002, "memory": 0.02, "output_limit": 0.01, "crashed": 0.02}
-
-
-def children(pid: int) -> set[int]:
-    return set(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()))
 
 
 def resident_mb(pid: int) -> float:

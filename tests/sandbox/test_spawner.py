@@ -53,6 +53,17 @@ async def test_a_session_that_cannot_be_copied_keeps_its_variables(spawning: San
         assert (await session.run("print(x)")).feedback == "1"
 
 
+async def test_a_started_worker_has_the_same_limits(spawning: Sandbox) -> None:
+    """Asked through a known way past the language policy."""
+    async with spawning.session() as session:
+        run = await session.run(
+            "from sympy import lambdify\n"
+            "limits = \"[__import__('resource').getrlimit(kind)[0] for kind in (1, 4, 7)]\"\n"
+            "print(lambdify([], limits)())"
+        )
+    assert run.feedback == f"[0, 0, {spawning.limits.open_files}]"
+
+
 async def test_closing_ends_every_process() -> None:
     spawner = await Spawner.start("language")
     worker = await spawner.fork(Limits())

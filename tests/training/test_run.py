@@ -24,6 +24,8 @@ from genprm_sdk.training.sft import Shape, build_model, load_weights
 from genprm_sdk.training.solving import Attempt, read_attempts, write_attempts
 from genprm_sdk.training.worlds import WORLDS
 
+from ..processes import alive, children
+
 SHAPE = {
     "vocabulary": 700, "width": 32, "layers": 1, "heads": 2, "key_value_heads": 1, "feed_forward": 32,
 }  # fmt: skip
@@ -137,26 +139,10 @@ def test_sampling_processes_end_with_the_one_they_work_for(files: dict[str, Path
     program = tmp_path / "program.py"
     program.write_text(SAMPLING)
     with subprocess.Popen([sys.executable, program, files["policy"], tmp_path]) as leader:
-        assert eventually(lambda: len(descendants(leader.pid)) >= 2)
-        started = descendants(leader.pid)
+        assert eventually(lambda: len(children(leader.pid)) >= 2)
+        started = children(leader.pid)
         leader.kill()
     assert eventually(lambda: not any(map(alive, started)))
-
-
-def descendants(pid: int) -> set[int]:
-    try:
-        text = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
-    except OSError:
-        return set()
-    return set(map(int, text.split()))
-
-
-def alive(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0]
-    except OSError:
-        return False
-    return state != "Z"
 
 
 def eventually(condition: Callable[[], bool], seconds: float = 60) -> bool:

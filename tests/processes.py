@@ -1,0 +1,25 @@
+"""Looking at processes from outside, for tests of what is left behind; Linux's /proc."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+__all__ = ["alive", "children"]
+
+
+def alive(pid: int) -> bool:
+    """Whether a process is there and no zombie."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
+def children(pid: int) -> set[int]:
+    """A process's own children, zombies too; none of a process that is gone."""
+    try:
+        listed = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
+    except OSError:
+        return set()
+    return set(map(int, listed.split()))
