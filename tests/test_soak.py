@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from genprm_sdk import ContextLengthError, Verifier
+from genprm_sdk.backends.llama_cpp import LlamaCppBackend
 
 pytestmark = [pytest.mark.anyio, pytest.mark.soak]
 PROBLEM = "((3 + 4 * 2) - (5 - -6)) ="
@@ -53,6 +54,8 @@ async def test_a_thousand_checks_leave_nothing_behind() -> None:
         for start in range(50, 1000, 5):
             await asyncio.gather(*(one(number) for number in range(start, start + 5)))
         backend, _ = verifier._opened
-        assert len(backend._state._free) == backend.capacity  # type: ignore[attr-defined]
+        assert isinstance(backend, LlamaCppBackend)
+        now = backend.snapshot()
+        assert (now.open, now.running, now.waiting) == (0, 0, 0)
         assert open_files() <= files + 4
         assert memory_mb() < memory + 60

@@ -22,6 +22,7 @@ from genprm_sdk import (
     Verifier,
     VerifierSettings,
 )
+from genprm_sdk.backends.llama_cpp import LlamaCppBackend
 from genprm_sdk.sandbox import Sandbox
 
 pytestmark = pytest.mark.anyio
@@ -39,6 +40,13 @@ WRONG = [RIGHT[0], RIGHT[1], "Let's calculate B = (5 - -6) = (5 - 6) = -1.", *RI
 async def verifier() -> AsyncIterator[Verifier]:
     async with Verifier("genprm-mini", threads=1) as opened:
         yield opened
+
+
+def assert_nothing_is_open(verifier: Verifier) -> None:
+    backend, _ = verifier._opened
+    assert isinstance(backend, LlamaCppBackend)
+    now = backend.snapshot()
+    assert (now.open, now.running, now.waiting) == (0, 0, 0)
 
 
 def without_seconds(report: Report) -> Report:
@@ -221,8 +229,7 @@ async def test_cancelling_a_check_frees_every_sequence_and_process(
         with pytest.raises(asyncio.CancelledError):
             await task
     assert sessions
-    backend, _ = verifier._opened
-    assert len(backend._state._free) == backend.capacity  # type: ignore[attr-defined]
+    assert_nothing_is_open(verifier)
     assert (await verifier.check(RIGHT, problem=PROBLEM)).verdict == "correct"
 
 
@@ -232,8 +239,7 @@ async def test_leaving_a_stream_early_stops_the_check(verifier: Verifier) -> Non
         if isinstance(event, StepFinished):
             break
     await stream.aclose()  # type: ignore[attr-defined]
-    backend, _ = verifier._opened
-    assert len(backend._state._free) == backend.capacity  # type: ignore[attr-defined]
+    assert_nothing_is_open(verifier)
 
 
 async def test_closing_leaves_no_process() -> None:

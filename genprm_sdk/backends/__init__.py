@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from .base import Backend, Counters, Generation, OpenSequence, Sampling
+from .base import Backend, Counters, Generation, OpenSequence, Sampling, Work
 
-__all__ = ["Backend", "Counters", "Generation", "OpenSequence", "Sampling"]
+__all__ = ["Backend", "Counters", "Generation", "OpenSequence", "Sampling", "Work"]

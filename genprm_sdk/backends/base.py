@@ -7,7 +7,7 @@ above this module knows which engine runs below.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal, Protocol, Self
@@ -16,7 +16,7 @@ from ..errors import InputError
 from ..models import MetadataValue
 from ..prompt import ChatFrame, Segment
 
-__all__ = ["Backend", "Counters", "Generation", "OpenSequence", "Sampling"]
+__all__ = ["Backend", "Counters", "Generation", "OpenSequence", "Sampling", "Work"]
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Counters:
     Attributes:
         prompt: Tokens appended.
         generated: Tokens drawn.
-        shared: Tokens that forks took over without evaluating them.
+        shared: Tokens that did not have to be evaluated, because a cache held them.
         evaluated: Tokens that went through the model, whatever for.
     """
 
@@ -80,6 +80,33 @@ class Counters:
     generated: int = 0
     shared: int = 0
     evaluated: int = 0
+
+
+@dataclass
+class Work:
+    """What a sequence's requests have cost an engine.
+
+    Attributes:
+        evaluated: Their tokens that went through the model.
+        cached: Their tokens that were in the cache already.
+        evaluations: Runs of the model that they took part in.
+        companions: Sequences in those runs, summed over the runs, themselves included.
+        queued: Seconds they waited before their first run.
+    """
+
+    evaluated: int = 0
+    cached: int = 0
+    evaluations: int = 0
+    companions: int = 0
+    queued: float = 0.0
+
+    def add(self, other: Work) -> None:
+        """Add another's cost to this."""
+        self.evaluated += other.evaluated
+        self.cached += other.cached
+        self.evaluations += other.evaluations
+        self.companions += other.companions
+        self.queued += other.queued
 
 
 class OpenSequence(Protocol):
@@ -90,8 +117,13 @@ class OpenSequence(Protocol):
         """Length in tokens."""
         ...
 
+    @property
+    def work(self) -> Work:
+        """What this sequence's own requests have cost so far; a fork begins at nothing."""
+        ...
+
     async def fork(self) -> OpenSequence:
-        """An independent sequence with the same tokens; nothing is evaluated again.
+        """An independent sequence with the same tokens; what was evaluated is not evaluated again.
 
         Raises:
             BackendError: No sequence is free.
@@ -108,11 +140,24 @@ class OpenSequence(Protocol):
         """
         ...
 
-    async def generate(self, stop: Sequence[str], max_tokens: int, sampling: Sampling) -> Generation:
+    async def generate(
+        self,
+        stop: Sequence[str],
+        max_tokens: int,
+        sampling: Sampling,
+        show: Callable[[str], None] | None = None,
+    ) -> Generation:
         """Let the model write until a stop string, its own end, or ``max_tokens``.
 
         A stop string may span tokens; what was generated beyond it is taken back. The budget is cut to what
-        the context still holds.
+        the context still holds. A cancelled call leaves the sequence as it was.
+
+        Args:
+            stop: Strings that end it; the text includes the one that did.
+            max_tokens: At least 1.
+            sampling: How tokens are drawn.
+            show: Called on the event loop with new text as it is written: whole characters, and together
+                exactly the text that is returned.
         """
         ...
 

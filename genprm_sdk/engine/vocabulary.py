@@ -32,6 +32,7 @@ class Vocabulary:
         self.size = int(library.llama_vocab_n_tokens(vocab))
         self.special: dict[str, int] = {}
         self._controls: set[int] = set()
+        self._pieces: dict[int, bytes] = {}
         user_defined: list[str] = []
         for token in range(self.size):
             attributes = library.llama_vocab_get_attr(vocab, token)
@@ -86,6 +87,11 @@ class Vocabulary:
 
     def piece(self, token: int) -> bytes:
         """The bytes a token stands for; control tokens stand for none."""
+        if token not in self._pieces:
+            self._pieces[token] = self._read_piece(token)
+        return self._pieces[token]
+
+    def _read_piece(self, token: int) -> bytes:
         room = 32
         while True:
             buffer = ctypes.create_string_buffer(room)

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from genprm_sdk.backends.llama_cpp import LlamaCppBackend
-from genprm_sdk.backends.llama_vocabulary import Vocabulary
+from genprm_sdk.engine.vocabulary import Vocabulary
 from genprm_sdk.models import find_model, read_gguf_metadata
 from genprm_sdk.prompt import content, control
 
@@ -45,7 +45,7 @@ def anyio_backend() -> str:
 async def vocabulary(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Vocabulary]:
     path = with_user_defined(WORD, tmp_path_factory.mktemp("model"))
     async with await LlamaCppBackend.load(path, context=64, capacity=1, threads=1) as backend:
-        yield backend._state.vocabulary
+        yield backend.engine.vocabulary
 
 
 def text_of(vocabulary: Vocabulary, tokens: list[int]) -> str:

@@ -1,0 +1,343 @@
+"""Model files of real shapes with random weights, built on the spot, and texts of an exact length for them.
+
+What a step costs depends on a model's sizes and quantisation and not on what it learnt, so a file of random
+numbers measures the same as the real one and needs no download. Control tokens and padding have embeddings of
+nothing but zeros: their logit is 0, which is never among the largest of so many, so no turn ends by chance.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import os
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genprm_sdk.models import find_model, read_gguf_metadata
+
+__all__ = ["SHAPES", "Model", "Piece", "Shape", "Texts", "find_shape"]
+
+REVISION = 1
+"""Part of a file's name: raise it when what is built changes, and old files are not taken for new ones."""
+
+SPECIAL_TOKENS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
+RESERVED = 293
+"""Entries at the vocabulary's end: the control tokens, then padding, as many as Qwen2 has."""
+
+CHAT_TEMPLATE = (
+    "{% for message in messages %}"
+    "<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+PROSE = (
+    "the sum of two angles is more than one number we find first then add each side and take half its "
+    "square so that every even value must be less or equal to three when it can not hold for any other "
+    "case which gives same result as before if all terms were positive let us check this step again by "
+    "writing down what was known about some given line point circle area root factor"
+)
+WORDS = PROSE.split()
+SPACE = "Ġ"
+"""How byte-level BPE spells a space."""
+
+WEIGHT_SCALE = 0.02 / 73.9
+"""Random bytes have a spread of 73.9; this makes weights of the spread that models are initialised with."""
+
+BLOCK = np.dtype([("scale", "<f2"), ("values", "i1", 32)])
+"""Q8_0: 32 weights with one scale."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The sizes of a Qwen2 model.
+
+    Attributes:
+        name: What it is called on the command line.
+        layers: Blocks.
+        width: Of the residual stream; a multiple of 32, for Q4_K_M of 256.
+        heads: Attention heads.
+        key_value_heads: Heads of the cache.
+        feed_forward: Width inside a block.
+        vocabulary: Entries.
+        quantization: ``Q8_0`` or ``Q4_K_M``.
+        context: Tokens it claims to be trained for.
+    """
+
+    name: str
+    layers: int
+    width: int
+    heads: int
+    key_value_heads: int
+    feed_forward: int
+    quantization: str
+    vocabulary: int = 151_936
+    context: int = 32_768
+
+
+SHAPES = {
+    shape.name: shape
+    for shape in (
+        Shape("0.5b", 24, 896, 14, 2, 4864, "Q8_0"),
+        Shape("1.5b", 28, 1536, 12, 2, 8960, "Q4_K_M"),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model file to measure with.
+
+    Attributes:
+        name: The shape's name.
+        path: The file.
+        context: Tokens it was trained for.
+        small: Whether it is the bundled model, which only shows that everything runs.
+    """
+
+    name: str
+    path: Path
+    context: int
+    small: bool = False
+
+
+def find_shape(name: str, folder: Path, threads: int) -> Model:
+    """The file of a shape, built where it is missing; ``tiny`` is the bundled model."""
+    if name == "tiny":
+        path = find_model("genprm-mini")[1]
+        context = read_gguf_metadata(path)["qwen2.context_length"]
+        assert isinstance(context, int)
+        return Model(name, path, context, small=True)
+    shape = SHAPES[name]
+    return Model(name, _built(shape, folder, threads), shape.context)
+
+
+def _built(shape: Shape, folder: Path, threads: int) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"qwen2-{shape.name}-{shape.quantization.lower()}-random-{REVISION}.gguf"
+    if path.exists():
+        return path
+    print(f"building {path}", flush=True)
+    part, raw = path.with_suffix(".part"), path.with_suffix(".q8_0.part")
+    if shape.quantization == "Q8_0":
+        _write(shape, part)
+    else:
+        try:
+            _write(shape, raw)
+            _requantize(raw, part, threads)
+        finally:
+            raw.unlink(missing_ok=True)
+    part.replace(path)
+    return path
+
+
+# ------------------------------------------------------------------------------------------ the file
+
+
+def _write(shape: Shape, path: Path) -> None:
+    """One Q8_0 file, tensor after tensor, so that no more than one of them is in memory."""
+    import gguf
+
+    writer = gguf.GGUFWriter(path, "qwen2")
+    writer.add_name(f"random weights, {shape.name}")
+    writer.add_context_length(shape.context)
+    writer.add_embedding_length(shape.width)
+    writer.add_block_count(shape.layers)
+    writer.add_feed_forward_length(shape.feed_forward)
+    writer.add_head_count(shape.heads)
+    writer.add_head_count_kv(shape.key_value_heads)
+    writer.add_layer_norm_rms_eps(1e-6)
+    writer.add_rope_freq_base(1e6)
+    writer.add_file_type(int(gguf.LlamaFileType.MOSTLY_Q8_0))
+    _add_tokenizer(writer, shape.vocabulary)
+    tensors = list(_tensors(shape))
+    for name, rows, columns in tensors:
+        if rows:
+            size = (rows, columns // 32 * BLOCK.itemsize)
+            kind = gguf.GGMLQuantizationType.Q8_0
+            writer.add_tensor_info(name, size, np.dtype(np.uint8), size[0] * size[1], kind)
+        else:
+            writer.add_tensor_info(name, (columns,), np.dtype(np.float32), 4 * columns)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_ti_data_to_file()
+    generator = np.random.default_rng(0)
+    for name, rows, columns in tensors:
+        if rows:
+            silent = RESERVED if name == "token_embd.weight" else 0
+            writer.write_tensor_data(_random_blocks(generator, rows, columns, silent))
+        else:
+            values = 1.0 if name.endswith("norm.weight") else 0.0
+            writer.write_tensor_data(np.full(columns, values, dtype=np.float32))
+    writer.close()
+
+
+def _tensors(shape: Shape) -> Iterator[tuple[str, int, int]]:
+    """Name, rows and columns of each tensor; 0 rows for a vector. The output is tied to the embedding."""
+    width, inner = shape.width, shape.feed_forward
+    cached = width // shape.heads * shape.key_value_heads
+    yield "token_embd.weight", shape.vocabulary, width
+    yield "output_norm.weight", 0, width
+    for layer in range(shape.layers):
+        block = f"blk.{layer}."
+        yield block + "attn_norm.weight", 0, width
+        for name, rows in (("q", width), ("k", cached), ("v", cached)):
+            yield f"{block}attn_{name}.weight", rows, width
+            yield f"{block}attn_{name}.bias", 0, rows
+        yield block + "attn_output.weight", width, width
+        yield block + "ffn_norm.weight", 0, width
+        yield block + "ffn_gate.weight", inner, width
+        yield block + "ffn_up.weight", inner, width
+        yield block + "ffn_down.weight", width, inner
+
+
+def _random_blocks(generator: np.random.Generator, rows: int, columns: int, silent: int) -> NDArray[np.uint8]:
+    """A matrix in Q8_0; its last ``silent`` rows are zero."""
+    blocks = np.empty((rows, columns // 32), dtype=BLOCK)
+    blocks["scale"] = WEIGHT_SCALE
+    blocks["values"] = generator.integers(-128, 128, (rows, columns // 32, 32), dtype=np.int8)
+    if silent:
+        blocks["values"][-silent:] = 0
+    return blocks.view(np.uint8)
+
+
+def _add_tokenizer(writer: Any, size: int) -> None:
+    import gguf
+
+    tokens, merges = _vocabulary(size)
+    unused = RESERVED - len(SPECIAL_TOKENS)
+    types = [gguf.TokenType.NORMAL] * (size - RESERVED)
+    types += [gguf.TokenType.CONTROL] * len(SPECIAL_TOKENS) + [gguf.TokenType.UNUSED] * unused
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("qwen2")
+    writer.add_token_list(tokens)
+    writer.add_token_types([int(kind) for kind in types])
+    writer.add_token_merges(merges)
+    writer.add_eos_token_id(tokens.index("<|im_end|>"))
+    writer.add_add_bos_token(False)
+    writer.add_chat_template(CHAT_TEMPLATE)
+
+
+def _vocabulary(size: int) -> tuple[list[str], list[str]]:
+    """Bytes, our words with the merges that lead to them, made-up words, control tokens, padding.
+
+    llama.cpp ends the process on an entry that occurs twice, hence the dictionary.
+    """
+    tokens = dict.fromkeys(_byte_letters())
+    merges: dict[str, None] = {}
+    for word in (SPACE + word for word in WORDS):
+        for end in range(1, len(word)):
+            merges[f"{word[:end]} {word[end]}"] = None
+            tokens[word[: end + 1]] = None
+    number = 0
+    while len(tokens) < size - RESERVED:
+        tokens[SPACE + _made_up_word(number)] = None
+        number += 1
+    padding = (f"[PAD{number}]" for number in range(RESERVED - len(SPECIAL_TOKENS)))
+    return [*tokens, *SPECIAL_TOKENS, *padding], list(merges)
+
+
+def _byte_letters() -> list[str]:
+    """The 256 letters that stand for bytes in byte-level BPE."""
+    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    others = [byte for byte in range(256) if byte not in printable]
+    letters = {byte: chr(byte) for byte in printable}
+    letters |= {byte: chr(256 + number) for number, byte in enumerate(others)}
+    return [letters[byte] for byte in range(256)]
+
+
+def _made_up_word(number: int) -> str:
+    """Four letters or more, another word for each number."""
+    letters = ""
+    number += 26**3
+    while number:
+        number, letter = divmod(number, 26)
+        letters = chr(ord("a") + letter) + letters
+    return letters
+
+
+def _requantize(source: Path, target: Path, threads: int) -> None:
+    library = quiet_library()
+    options = library.llama_model_quantize_default_params()
+    options.ftype = library.LLAMA_FTYPE_MOSTLY_Q4_K_M
+    options.allow_requantize = True
+    options.nthread = threads
+    code = library.llama_model_quantize(bytes(source), bytes(target), ctypes.byref(options))
+    if code:
+        raise RuntimeError(f"llama.cpp could not quantise {source} (code {code})")
+
+
+# ------------------------------------------------------------------------------------------ texts
+
+
+@functools.cache
+def quiet_library() -> Any:
+    """The ``llama_cpp`` module without its log; the callback must live as long as the library.
+
+    Whoever loads OpenMP first decides how its threads wait, for every contestant: asleep, as ours have it.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    import llama_cpp
+
+    callback = llama_cpp.llama_log_callback(lambda level, text, data: None)
+    llama_cpp.llama_log_set(callback, ctypes.c_void_p(0))
+    llama_cpp.llama_backend_init()
+    llama_cpp._benchmark_log_callback = callback  # type: ignore[attr-defined]
+    return llama_cpp
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A text and its tokens."""
+
+    text: str
+    tokens: tuple[int, ...]
+
+
+class Texts:
+    """Texts of so many tokens, no two alike from the start on, so that none is found in a cache.
+
+    Counts with the vocabulary alone: a backend that is to be measured would remember what it was asked.
+    """
+
+    def __init__(self, path: Path, seed: int = 0) -> None:
+        self._library = library = quiet_library()
+        options = library.llama_model_default_params()
+        options.vocab_only = True
+        self._model = library.llama_model_load_from_file(bytes(path), options)
+        if not self._model:
+            raise RuntimeError(f"llama.cpp cannot load the vocabulary of {path}")
+        self._vocab = library.llama_model_get_vocab(self._model)
+        self._random = random.Random(seed)
+
+    def of(self, length: int) -> Piece:
+        """A text of exactly ``length`` tokens: words, and digits (each one token) where words do not fit."""
+        head = str(self._random.randrange(10**7, 10**8))[: min(8, length)]
+        words = [self._random.choice(WORDS) for _ in range(length)]
+        low, high = 0, length
+        while low < high:
+            middle = (low + high + 1) // 2
+            if len(self._tokens(" ".join([head, *words[:middle]]))) <= length:
+                low = middle
+            else:
+                high = middle - 1
+        text = " ".join([head, *words[:low]])
+        text += "7" * (length - len(self._tokens(text)))
+        tokens = self._tokens(text)
+        if len(tokens) != length:
+            raise RuntimeError(f"this vocabulary cuts {text[-40:]!r} in an unforeseen way")
+        return Piece(text, tuple(tokens))
+
+    def close(self) -> None:
+        self._library.llama_model_free(self._model)
+
+    def _tokens(self, text: str) -> list[int]:
+        data = text.encode()
+        buffer = (ctypes.c_int32 * (len(data) + 1))()
+        count = self._library.llama_tokenize(self._vocab, data, len(data), buffer, len(buffer), False, False)
+        return list(buffer[:count])

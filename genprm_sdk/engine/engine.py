@@ -1,0 +1,380 @@
+"""The engine: one thread that owns a model, and sequences that any asyncio task can use.
+
+Requests from all tasks, also of different event loops, meet in one scheduler, so that they go through the
+model together. A sequence is a list of tokens; where they lie in the cache, or whether they do, is the
+scheduler's business, so any number of sequences can be open.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import contextlib
+import queue
+import threading
+import weakref
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..backends.base import Counters, Generation, Sampling, Work
+from ..errors import BackendError, ClosedError, ContextLengthError, InputError
+from ..prompt import Segment
+from .context import Context, Setup
+from .metrics import Snapshot
+from .pool import Chain
+from .requests import Generate, ReadLabels, ReadLogits, Request
+from .scheduler import Scheduler
+
+__all__ = ["Engine", "EngineSequence"]
+
+R = TypeVar("R", bound=Request)
+
+EXIT_SECONDS = 10
+"""How long a leaving program waits for an engine that was not closed."""
+
+LONG_TEXT = 4096
+"""Characters; more are tokenised beside the event loop."""
+
+
+class Engine:
+    """A loaded model that many sequences use at once. Made by ``Engine.load``."""
+
+    def __init__(self, context: Context, length: int, most: int) -> None:
+        self.length = length
+        self.vocabulary = context.vocabulary
+        self.setup = context.setup
+        self._context = context
+        self._scheduler = Scheduler(context, most)
+        self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._asked: dict[Request, _Asked] = {}
+        self._closed = self._ended = False
+        self._ending = threading.Lock()
+        self._prompt = self._generated = 0
+        self._sequences: weakref.WeakSet[EngineSequence] = weakref.WeakSet()
+        self._thread = threading.Thread(target=self._run, name="genprm-engine", daemon=True)
+        self._thread.start()
+        _running.add(self)
+
+    @classmethod
+    async def load(cls, path: Path, setup: Setup, *, length: int, most: int) -> Engine:
+        """Load a model file.
+
+        Args:
+            path: A GGUF file whose metadata has been looked over.
+            setup: How to load it.
+            length: Tokens a sequence can hold; not more than the cache does.
+            most: Requests in evaluation at once.
+
+        Raises:
+            ModelFileError: llama.cpp cannot load the file, or cannot generate with it.
+            BackendError: The cache cannot be set up.
+        """
+        if length > setup.cells:
+            raise InputError(f"a sequence of {length} tokens does not fit into a cache of {setup.cells}")
+        return await _rescued(asyncio.to_thread(lambda: cls(Context(path, setup), length, most)))
+
+    # ------------------------------------------------------------------ for callers
+
+    async def open(self, segments: Sequence[Segment]) -> EngineSequence:
+        """A new sequence that holds ``segments``.
+
+        Raises:
+            ContextLengthError: They do not fit.
+            ClosedError: The engine is closed.
+        """
+        self._check_open()
+        sequence = EngineSequence(self, Chain())
+        try:
+            await sequence.append(segments)
+        except BaseException:
+            await sequence.close()
+            raise
+        return sequence
+
+    def counters(self) -> Counters:
+        """Totals since the start."""
+        totals = self._scheduler.totals
+        return Counters(self._prompt, self._generated, totals.cached, totals.evaluated)
+
+    def snapshot(self) -> Snapshot:
+        """How things stand."""
+        return replace(self._scheduler.snapshot(), open=len(self._sequences), generated=self._generated)
+
+    async def close(self) -> None:
+        """End what runs with a ``ClosedError`` and free the model; twice is allowed."""
+        self.shut()
+        while self._thread.is_alive():
+            await asyncio.to_thread(self._thread.join)
+
+    def shut(self) -> None:
+        """Begin to close, from any thread, without waiting."""
+        self._closed = True
+        self._post(_nothing)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ClosedError("the backend is closed")
+
+    async def _ask(self, request: R) -> R:
+        """Have a request done; a cancelled caller leaves nothing running."""
+        self._check_open()
+        asked = _Asked(asyncio.get_running_loop())
+        if not self._post(lambda: self._submit(request, asked)):
+            request.end()
+            raise ClosedError("the backend is closed")
+        try:
+            await asyncio.shield(asked.done)
+        except asyncio.CancelledError:
+            self._post(lambda: self._cancel(request))
+            await asyncio.wait([asked.done])
+            raise
+        if request.error is not None:
+            raise request.error
+        return request
+
+    def _release(self, chain: Chain) -> None:
+        self._post(lambda: self._let_go(chain))
+
+    def _post(self, message: Callable[[], None]) -> bool:
+        """Have something done on the engine's thread; returns whether that still runs."""
+        with self._ending:
+            if not self._ended:
+                self._inbox.put(message)
+            return not self._ended
+
+    # ------------------------------------------------------------------ on the engine's thread
+
+    def _run(self) -> None:
+        try:
+            while not self._closed:
+                self._take_messages()
+                for request in self._scheduler.step():
+                    self._answer(request)
+        except BaseException as error:
+            self._closed = True
+            self._fail_all(BackendError, f"the engine broke down: {type(error).__name__}: {error}")
+            raise
+        finally:
+            self._closed = True
+            with self._ending:
+                self._ended = True
+            self._drain()
+            self._fail_all(ClosedError, "the backend is closed")
+            self._context.free()
+
+    def _take_messages(self) -> None:
+        if self._scheduler.idle:
+            self._inbox.get()()
+        self._drain()
+
+    def _drain(self) -> None:
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._inbox.get_nowait()()
+
+    def _submit(self, request: Request, asked: _Asked) -> None:
+        self._asked[request] = asked
+        self._scheduler.submit(request)
+
+    def _cancel(self, request: Request) -> None:
+        if self._scheduler.cancel(request):
+            self._answer(request)
+
+    def _let_go(self, chain: Chain) -> None:
+        for request in [request for request in self._asked if request.chain is chain]:
+            request.error = ClosedError("the sequence was closed")
+            self._cancel(request)
+        self._scheduler.release(chain)
+
+    def _answer(self, request: Request) -> None:
+        if isinstance(request, Generate):
+            self._generated += request.drawn
+        self._asked.pop(request).answer()
+
+    def _fail_all(self, kind: type[BackendError], message: str) -> None:
+        for request in self._scheduler.cancel_all():
+            request.error = kind(message)
+            self._answer(request)
+
+
+_running: weakref.WeakSet[Engine] = weakref.WeakSet()
+
+
+@atexit.register
+def _shut_all() -> None:
+    """End the threads of engines that nobody closed before Python takes itself apart."""
+    for engine in list(_running):
+        engine.shut()
+        engine._thread.join(EXIT_SECONDS)
+
+
+class _Asked:
+    """Who waits for a request."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self.done: asyncio.Future[None] = loop.create_future()
+
+    def answer(self) -> None:
+        """Wake the waiting task; from any thread."""
+        # A loop that was closed meanwhile has nobody left to tell.
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._set)
+
+    def _set(self) -> None:
+        if not self.done.done():
+            self.done.set_result(None)
+
+
+def _on_this_loop(show: Callable[[str], None] | None) -> Callable[[str], None] | None:
+    """``show``, to be called from any thread; a loop that was closed meanwhile shows nothing more."""
+    if show is None:
+        return None
+    loop = asyncio.get_running_loop()
+
+    def from_anywhere(text: str) -> None:
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(show, text)
+
+    return from_anywhere
+
+
+def _nothing() -> None:
+    """Wakes the engine's thread."""
+
+
+async def _rescued(loading: Coroutine[Any, Any, Engine]) -> Engine:
+    """Wait for an engine; one that a cancelled caller will never see is closed."""
+    task = asyncio.ensure_future(loading)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        task.add_done_callback(_abandon)
+        raise
+
+
+def _abandon(task: asyncio.Future[Engine]) -> None:
+    if not task.cancelled() and task.exception() is None:
+        task.result().shut()
+
+
+class EngineSequence:
+    """A sequence in an engine; see ``OpenSequence``."""
+
+    def __init__(self, engine: Engine, chain: Chain) -> None:
+        self._engine = engine
+        self._chain: Chain | None = chain
+        self._asking = False
+        self._work = Work()
+        engine._sequences.add(self)
+
+    @property
+    def tokens(self) -> int:
+        """Length in tokens."""
+        return len(self._open.tokens)
+
+    @property
+    def token_ids(self) -> tuple[int, ...]:
+        """The tokens themselves."""
+        return tuple(self._open.tokens)
+
+    @property
+    def work(self) -> Work:
+        """What this sequence's own requests have cost so far."""
+        return replace(self._work)
+
+    @property
+    def _open(self) -> Chain:
+        self._engine._check_open()
+        if self._chain is None:
+            raise ClosedError("the sequence is closed")
+        return self._chain
+
+    async def fork(self) -> EngineSequence:
+        """An independent sequence with the same tokens; nothing is evaluated again."""
+        chain = self._idle
+        return EngineSequence(self._engine, Chain(list(chain.tokens), list(chain.alone)))
+
+    async def append(self, segments: Sequence[Segment]) -> int:
+        """Append text that was not generated; returns the number of tokens it became."""
+        chain, vocabulary = self._idle, self._engine.vocabulary
+        if sum(len(segment.text) for segment in segments) > LONG_TEXT:
+            tokens = await asyncio.to_thread(vocabulary.tokens, segments)
+        else:
+            tokens = vocabulary.tokens(segments)
+        needed = len(chain.tokens) + len(tokens)
+        if needed > self._engine.length:
+            raise ContextLengthError(
+                f"the text needs {needed} tokens and the context holds {self._engine.length}: "
+                "shorten it, or load the model with a larger context"
+            )
+        chain.tokens += tokens
+        if self._engine.setup.exact:
+            chain.alone += [len(tokens) == 1] * len(tokens)
+        self._engine._prompt += len(tokens)
+        return len(tokens)
+
+    async def generate(
+        self,
+        stop: Sequence[str],
+        max_tokens: int,
+        sampling: Sampling,
+        show: Callable[[str], None] | None = None,
+    ) -> Generation:
+        """Let the model write until a stop string, its own end, or ``max_tokens``."""
+        if max_tokens < 1:
+            raise InputError(f"max_tokens must be at least 1, not {max_tokens}")
+        if not all(stop):
+            raise InputError("a stop string must not be empty")
+        chain = self._beginning
+        most = min(max_tokens, self._engine.length - len(chain.tokens))
+        if most == 0:
+            return Generation("", 0, "length")
+        request = await self._ask(Generate(chain, stop, most, sampling, _on_this_loop(show)))
+        assert request.result is not None
+        return request.result
+
+    async def probabilities(self, candidates: Sequence[str]) -> list[float]:
+        """Probability of each text as the next one, from raw logits."""
+        labels = [self._engine.vocabulary.text_tokens(text) for text in candidates]
+        request = await self._ask(ReadLabels(self._beginning, labels, self._engine.length))
+        assert request.result is not None
+        return request.result
+
+    async def logits(self) -> NDArray[np.float32]:
+        """The raw logits of the next token, shape (vocabulary,)."""
+        request = await self._ask(ReadLogits(self._beginning))
+        assert request.result is not None
+        return request.result
+
+    async def close(self) -> None:
+        """Free the sequence; closing twice is allowed."""
+        chain, self._chain = self._chain, None
+        if chain is not None:
+            self._engine._sequences.discard(self)
+            self._engine._release(chain)
+
+    @property
+    def _idle(self) -> Chain:
+        if self._asking:
+            raise BackendError("the sequence is in use by another task: fork it")
+        return self._open
+
+    @property
+    def _beginning(self) -> Chain:
+        if not self._idle.tokens:
+            raise InputError("the sequence is empty: append something first")
+        return self._idle
+
+    async def _ask(self, request: R) -> R:
+        self._asking = True
+        try:
+            return await self._engine._ask(request)
+        finally:
+            self._asking = False
+            self._work.add(request.work)
