@@ -18,9 +18,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
-from _shapes import Piece, quiet_library
+from _shapes import Piece
 
 from genprm_sdk import Sampling
+from genprm_sdk.engine.library import library
 
 __all__ = ["Contestant", "LlamaLoop", "LlamaServer", "Speed", "Work", "open_llama", "start_server"]
 
@@ -69,7 +70,7 @@ class Contestant(Protocol):
 
 def open_llama(path: Path, context: int, threads: int) -> Any:
     """One ``llama_cpp.Llama``."""
-    return quiet_library().Llama(
+    return library().Llama(
         str(path), n_ctx=context, n_threads=threads, n_threads_batch=threads, verbose=False
     )
 

@@ -8,8 +8,6 @@ nothing but zeros: their logit is 0, which is never among the largest of so many
 from __future__ import annotations
 
 import ctypes
-import functools
-import os
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from genprm_sdk.engine.library import library
 from genprm_sdk.models import find_model, read_gguf_metadata
 
 __all__ = ["SHAPES", "Model", "Piece", "Shape", "Texts", "find_shape"]
@@ -262,33 +261,17 @@ def _made_up_word(number: int) -> str:
 
 
 def _requantize(source: Path, target: Path, threads: int) -> None:
-    library = quiet_library()
-    options = library.llama_model_quantize_default_params()
-    options.ftype = library.LLAMA_FTYPE_MOSTLY_Q4_K_M
+    lib = library()
+    options = lib.llama_model_quantize_default_params()
+    options.ftype = lib.LLAMA_FTYPE_MOSTLY_Q4_K_M
     options.allow_requantize = True
     options.nthread = threads
-    code = library.llama_model_quantize(bytes(source), bytes(target), ctypes.byref(options))
+    code = lib.llama_model_quantize(bytes(source), bytes(target), ctypes.byref(options))
     if code:
         raise RuntimeError(f"llama.cpp could not quantise {source} (code {code})")
 
 
 # ------------------------------------------------------------------------------------------ texts
-
-
-@functools.cache
-def quiet_library() -> Any:
-    """The ``llama_cpp`` module without its log; the callback must live as long as the library.
-
-    Whoever loads OpenMP first decides how its threads wait, for every contestant: asleep, as ours have it.
-    """
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    import llama_cpp
-
-    callback = llama_cpp.llama_log_callback(lambda level, text, data: None)
-    llama_cpp.llama_log_set(callback, ctypes.c_void_p(0))
-    llama_cpp.llama_backend_init()
-    llama_cpp._benchmark_log_callback = callback  # type: ignore[attr-defined]
-    return llama_cpp
 
 
 @dataclass(frozen=True)
@@ -306,13 +289,13 @@ class Texts:
     """
 
     def __init__(self, path: Path, seed: int = 0) -> None:
-        self._library = library = quiet_library()
-        options = library.llama_model_default_params()
+        self._library = lib = library()
+        options = lib.llama_model_default_params()
         options.vocab_only = True
-        self._model = library.llama_model_load_from_file(bytes(path), options)
+        self._model = lib.llama_model_load_from_file(bytes(path), options)
         if not self._model:
             raise RuntimeError(f"llama.cpp cannot load the vocabulary of {path}")
-        self._vocab = library.llama_model_get_vocab(self._model)
+        self._vocab = lib.llama_model_get_vocab(self._model)
         self._random = random.Random(seed)
 
     def of(self, length: int) -> Piece:

@@ -39,11 +39,12 @@ from typing import Any
 import numpy as np
 from _engine_plots import Panel, picture
 from _peers import Contestant, LlamaLoop, LlamaServer, Speed, Work, open_llama, start_server
-from _shapes import SHAPES, Model, Piece, Texts, find_shape, quiet_library
+from _shapes import SHAPES, Model, Piece, Texts, find_shape
 
 from genprm_sdk import Sampling
 from genprm_sdk.backends.base import Backend, OpenSequence
 from genprm_sdk.backends.llama_cpp import LlamaCppBackend
+from genprm_sdk.engine.library import library
 from genprm_sdk.prompt import content
 
 Figures = dict[str, Any]
@@ -201,7 +202,7 @@ async def chains(setting: Setting) -> Figures:
     if address:
         contestants["llama-server, 8 slots"] = LlamaServer(address, CHAINS)
         tell(f"llama-server: {server_build(setting.server)}")
-        tell(f"ours: {quiet_library().llama_print_system_info().decode().strip(' |')}")
+        tell(f"ours: {library().llama_print_system_info().decode().strip(' |')}")
     else:
         tell("llama-server: not compared, as xllamacpp is not installed (pip install xllamacpp)")
     try:
@@ -713,7 +714,7 @@ def machine(threads: int) -> Figures:
         "cores": os.cpu_count(),
         "threads": threads,
         "versions": {name: importlib.metadata.version(name) for name in names if find_spec(module_of(name))},
-        "llama.cpp": quiet_library().llama_print_system_info().decode().strip(" |"),
+        "llama.cpp": library().llama_print_system_info().decode().strip(" |"),
     }
 
 

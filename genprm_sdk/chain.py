@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
-from .backends.base import Backend, OpenSequence, Sampling
+from .backends.base import Backend, OpenSequence, Sampling, Work
 from .errors import ContextLengthError
 from .prompt import content
 from .protocol import (
@@ -213,6 +213,7 @@ class _RunningTurn:
         self._number = number
         self._step = step
         self._sequence: OpenSequence | None = None
+        self._work = Work()
         self._calls = 0
         self._prompt = self._generated = self._shared = self._runs = 0
         self._out_of_context = False
@@ -278,6 +279,7 @@ class _RunningTurn:
         """Hand over the sequence that holds the finished turn."""
         assert self._sequence is not None
         sequence, self._sequence = self._sequence, None
+        self._work.add(sequence.work)
         return sequence
 
     async def close(self) -> None:
@@ -296,7 +298,13 @@ class _RunningTurn:
             usage=Usage(
                 prompt_tokens=self._prompt,
                 shared_tokens=self._shared,
+                cached_tokens=self._work.cached,
+                evaluated_tokens=self._work.evaluated,
                 generated_tokens=self._generated,
+                model_runs=self._work.evaluations,
+                companions=self._work.companions,
+                cache_peak=self._work.peak,
+                queued_seconds=self._work.queued,
                 code_runs=self._runs,
                 seconds=time.monotonic() - self._started,
             ),

@@ -149,24 +149,47 @@ class Usage(Frozen):
     """What a check cost.
 
     Attributes:
-        prompt_tokens: Tokens of prompts, steps and forced text that were evaluated by the model.
-        shared_tokens: Tokens that were *not* evaluated because a fork shared them.
+        prompt_tokens: Tokens of prompts, steps and forced text that were put before the model.
+        shared_tokens: Tokens that were *not* put before it again because a fork shared them.
+        cached_tokens: Tokens that were not evaluated because the engine's cache held them.
+        evaluated_tokens: Tokens that went through the model.
         generated_tokens: Tokens the model wrote.
+        model_runs: Runs of the model that paths took part in.
+        companions: Sequences in those runs, summed over the runs, a path's own included.
+        cache_peak: Most tokens the engine's cache held meanwhile, whoever's they were.
+        queued_seconds: Time that paths waited for room in the engine, summed over paths.
         code_runs: Code blocks executed.
         seconds: Wall-clock seconds.
     """
 
     prompt_tokens: int = Field(0, ge=0)
     shared_tokens: int = Field(0, ge=0)
+    cached_tokens: int = Field(0, ge=0)
+    evaluated_tokens: int = Field(0, ge=0)
     generated_tokens: int = Field(0, ge=0)
+    model_runs: int = Field(0, ge=0)
+    companions: int = Field(0, ge=0)
+    cache_peak: int = Field(0, ge=0)
+    queued_seconds: float = Field(0.0, ge=0.0)
     code_runs: int = Field(0, ge=0)
     seconds: float = Field(0.0, ge=0.0)
+
+    @property
+    def occupancy(self) -> float:
+        """Sequences in a run of the model, on average."""
+        return self.companions / self.model_runs if self.model_runs else 0.0
 
     def __add__(self, other: Usage) -> Usage:
         return Usage(
             prompt_tokens=self.prompt_tokens + other.prompt_tokens,
             shared_tokens=self.shared_tokens + other.shared_tokens,
+            cached_tokens=self.cached_tokens + other.cached_tokens,
+            evaluated_tokens=self.evaluated_tokens + other.evaluated_tokens,
             generated_tokens=self.generated_tokens + other.generated_tokens,
+            model_runs=self.model_runs + other.model_runs,
+            companions=self.companions + other.companions,
+            cache_peak=max(self.cache_peak, other.cache_peak),
+            queued_seconds=self.queued_seconds + other.queued_seconds,
             code_runs=self.code_runs + other.code_runs,
             seconds=self.seconds + other.seconds,
         )
@@ -262,7 +285,7 @@ class Report(Frozen):
             nothing before the cut decides it, else ``correct``.
         model: The model's name.
         samples: Paths a step.
-        seed: The seed that reproduces this report on the same machine.
+        seed: The seed that, with an exact verifier, reproduces this report on the same machine.
         usage: What the whole check cost.
     """
 

@@ -51,7 +51,10 @@ class Verifier:
             kernel wall, without which a check that comes to code raises ``SandboxUnavailable``.
         threads: CPU threads of llama.cpp; see ``LlamaCppBackend.load``.
         context: Tokens a sequence can hold; by default what the model was trained for, at most 8192.
-        capacity: Sequences open at once, 2 at least; checks that find no room wait for it.
+        capacity: Sequences evaluated at once, 2 at least; checks that find no room wait for it.
+        exact: Whether the same call with the same seed gives the same report, whatever else runs. Otherwise
+            what is evaluated together with a path rounds its logits a little differently, which can change a
+            draw; see ``LlamaCppBackend.load``.
     """
 
     def __init__(
@@ -70,6 +73,7 @@ class Verifier:
         threads: int | None = None,
         context: int | None = None,
         capacity: int | None = None,
+        exact: bool = False,
     ) -> None:
         if capacity is not None and capacity < LEAST_ROOM:
             raise InputError(f"capacity must be at least {LEAST_ROOM}, not {capacity}")
@@ -80,7 +84,7 @@ class Verifier:
         self._sampling = sampling or Sampling()
         self._score_temperature = score_temperature
         self._sandbox_options = (limits, isolation)
-        self._load_options = (threads, context, capacity)
+        self._load_options = (threads, context, capacity, exact)
         self._resources = AsyncExitStack()
         self._backend: Backend | None = None
         self._sandbox: Sandbox | None = None
@@ -124,9 +128,9 @@ class Verifier:
             from .backends.llama_cpp import LlamaCppBackend
 
             name, path = find_model(self._model)
-            threads, context, capacity = self._load_options
+            threads, context, capacity, exact = self._load_options
             loaded = await LlamaCppBackend.load(
-                path, name=name, threads=threads, context=context, capacity=capacity
+                path, name=name, threads=threads, context=context, capacity=capacity, exact=exact
             )
             backend = await self._resources.enter_async_context(loaded)
         self._settings = self._given_settings or VerifierSettings.from_metadata(backend.metadata)
@@ -171,7 +175,7 @@ class Verifier:
             steps: The steps, or one text that is split at blank lines, or a ``Solution``.
             problem: What was to be solved. Without it the model sees the steps alone.
             samples: Independent verification paths a step; their scores are averaged.
-            seed: The same seed gives the same report on the same machine.
+            seed: Decides what is drawn; with ``exact`` the same seed gives the same report on one machine.
 
         Raises:
             InputError: The steps, the problem or a setting cannot be used.

@@ -37,8 +37,8 @@ WRONG = [RIGHT[0], RIGHT[1], "Let's calculate B = (5 - -6) = (5 - 6) = -1.", *RI
 
 
 @pytest.fixture
-async def verifier() -> AsyncIterator[Verifier]:
-    async with Verifier("genprm-mini", threads=1) as opened:
+async def verifier(request: pytest.FixtureRequest) -> AsyncIterator[Verifier]:
+    async with Verifier("genprm-mini", threads=1, exact=getattr(request, "param", False)) as opened:
         yield opened
 
 
@@ -49,9 +49,10 @@ def assert_nothing_is_open(verifier: Verifier) -> None:
     assert (now.open, now.running, now.waiting) == (0, 0, 0)
 
 
-def without_seconds(report: Report) -> Report:
+def comparable(report: Report) -> Report:
     def bare(usage: Usage) -> Usage:
-        return usage.model_copy(update={"seconds": 0.0})
+        kept = {"prompt_tokens", "shared_tokens", "generated_tokens", "code_runs"}
+        return Usage(**usage.model_dump(include=kept))
 
     steps = tuple(
         step.model_copy(
@@ -86,13 +87,14 @@ async def test_a_right_and_a_wrong_solution(verifier: Verifier) -> None:
     assert path.verdict == "no"
 
 
+@pytest.mark.parametrize("verifier", [True], ids=["exact"], indirect=True)
 async def test_the_same_seed_gives_the_same_report_whatever_else_runs(verifier: Verifier) -> None:
     alone = await verifier.check(WRONG, problem=PROBLEM, samples=3, seed=5)
     together = await asyncio.gather(
         verifier.check(WRONG, problem=PROBLEM, samples=3, seed=5),
         verifier.check(RIGHT, problem=PROBLEM, samples=3, seed=6),
     )
-    assert without_seconds(together[0]) == without_seconds(alone)
+    assert comparable(together[0]) == comparable(alone)
 
 
 async def test_a_report_survives_json(verifier: Verifier) -> None:

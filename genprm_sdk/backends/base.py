@@ -92,6 +92,7 @@ class Work:
         evaluations: Runs of the model that they took part in.
         companions: Sequences in those runs, summed over the runs, themselves included.
         queued: Seconds they waited before their first run.
+        peak: Most tokens the cache held meanwhile, whoever's they were.
     """
 
     evaluated: int = 0
@@ -99,6 +100,7 @@ class Work:
     evaluations: int = 0
     companions: int = 0
     queued: float = 0.0
+    peak: int = 0
 
     def add(self, other: Work) -> None:
         """Add another's cost to this."""
@@ -107,6 +109,7 @@ class Work:
         self.evaluations += other.evaluations
         self.companions += other.companions
         self.queued += other.queued
+        self.peak = max(self.peak, other.peak)
 
 
 class OpenSequence(Protocol):

@@ -58,7 +58,7 @@ class LlamaCppBackend:
         cache_tokens: int | None = None,
         threads: int | None = None,
         gpu_layers: int = -1,
-        exact: bool | None = None,
+        exact: bool = False,
         flash_attention: bool | None = None,
         cache_type: str = "f16",
     ) -> Self:
@@ -74,10 +74,11 @@ class LlamaCppBackend:
                 default eight contexts, as far as they fit into 1 GiB. With ``exact``, capacity x context.
             threads: CPU threads; by default the physical cores this process may use, one for a small model.
             gpu_layers: Layers on the GPU, where there is one; -1 for all.
-            exact: Whether a sequence's results must not depend, to the bit, on what else runs. Costs memory,
-                and speed with long prompts: sequences share nothing in the cache. On the CPU only. By default
-                small models, of less than 64 MiB, are exact, for there it costs next to nothing.
-            flash_attention: Whether attention runs fused; by default it does unless ``exact``.
+            exact: Whether a sequence's results must not depend, to the bit, on what else runs, so that a seed
+                always draws the same. On the CPU only; sequences share nothing in the cache, which costs
+                memory and makes several at once slower.
+            flash_attention: Whether attention runs fused; by default it does unless ``exact``, but not for
+                small models, of less than 64 MiB, which many sequences at once run faster without.
             cache_type: What keys and values are stored as: f32, f16, bf16, q8_0 or q4_0; the quantised ones
                 need flash attention.
 
@@ -94,15 +95,13 @@ class LlamaCppBackend:
         if capacity is not None and capacity > MOST_STREAMS:
             raise InputError(f"capacity must be at most {MOST_STREAMS}, not {capacity}")
         metadata, frame = await asyncio.to_thread(_read, file)
-        if exact is None:
-            exact = is_small(file) and not flash_attention and cache_tokens is None and cache_type == "f16"
-        fused = not exact if flash_attention is None else flash_attention
+        fused = not (exact or is_small(file)) if flash_attention is None else flash_attention
         if exact and (fused or cache_tokens is not None):
             raise InputError("exact=True goes with neither flash_attention nor cache_tokens")
-        if cache_type.startswith("q") and not fused:
-            raise InputError(f"a cache of type {cache_type} needs flash attention")
         tokens = _context_of(metadata, file, context)
         cell_bytes = cache_bytes_per_token(metadata, cache_type)
+        if cache_type.startswith("q") and not fused:
+            raise InputError(f"a cache of type {cache_type} needs flash_attention=True")
         if exact:
             fitting = min(DEFAULT_EXACT_CAPACITY, CACHE_BYTES // (cell_bytes * tokens))
             most = capacity or max(LEAST_CAPACITY, fitting)

@@ -37,7 +37,10 @@ app.add_typer(models, name="models")
 
 Model = Annotated[str, typer.Option("--model", help="A name that `genprm models` lists, or a GGUF file.")]
 Samples = Annotated[int, typer.Option("--samples", min=1, help="Independent verification paths a solution.")]
-Seed = Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same result.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Decides what is drawn; see --exact.")]
+Exact = Annotated[
+    bool, typer.Option("--exact", help="The same seed gives the same result, whatever else runs; slower.")
+]
 Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Only the first records of each file.")]
 NoExecute = Annotated[bool, typer.Option("--no-execute", help="Let the model write code, but do not run it.")]
 IsolationOption = Annotated[
@@ -49,6 +52,12 @@ IsolationOption = Annotated[
 Threads = Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads of the engine.")]
 Data = Annotated[Path, typer.Option("--data", help="A .jsonl file, or a folder of them: one subset each.")]
 Out = Annotated[Path | None, typer.Option("--out", help="Folder for results; a stopped run goes on.")]
+
+
+def opener(
+    model: str, execute: bool, threads: int | None, isolation: Isolation | None, exact: bool
+) -> opening.OpenChecker:
+    return lambda: opening.open_verifier(model, execute, threads, isolation, exact)
 
 
 def show_version(wanted: bool) -> None:
@@ -88,6 +97,7 @@ def check(
     no_execute: NoExecute = False,
     isolation: IsolationOption = None,
     threads: Threads = None,
+    exact: Exact = False,
 ) -> int:
     """Check solutions step by step.
 
@@ -97,7 +107,7 @@ def check(
     from .check import CheckOptions, check_file
 
     options = CheckOptions(samples=samples, seed=seed, as_json=json, limit=limit)
-    return check_file(file, options, lambda: opening.open_verifier(model, not no_execute, threads, isolation))
+    return check_file(file, options, opener(model, not no_execute, threads, isolation, exact))
 
 
 @app.command()
@@ -146,12 +156,13 @@ def bigbench_mistake(
     no_execute: NoExecute = False,
     isolation: IsolationOption = None,
     threads: Threads = None,
+    exact: Exact = False,
 ) -> int:
     """BIG-Bench-Mistake: exact match of the first mistake (arXiv 2311.08516)."""
     from .evaluate import EvalOptions, evaluate
 
-    options = EvalOptions("bigbench-mistake", data, model, samples, seed, limit, out, not no_execute)
-    return evaluate(options, lambda: opening.open_verifier(model, not no_execute, threads, isolation))
+    options = EvalOptions("bigbench-mistake", data, model, samples, seed, limit, out, not no_execute, exact)
+    return evaluate(options, opener(model, not no_execute, threads, isolation, exact))
 
 
 @evaluations.command("processbench")
@@ -165,12 +176,13 @@ def processbench(
     no_execute: NoExecute = False,
     isolation: IsolationOption = None,
     threads: Threads = None,
+    exact: Exact = False,
 ) -> int:
     """ProcessBench: F1 of finding the first wrong step (QwenLM/ProcessBench)."""
     from .evaluate import EvalOptions, evaluate
 
-    options = EvalOptions("processbench", data, model, samples, seed, limit, out, not no_execute)
-    return evaluate(options, lambda: opening.open_verifier(model, not no_execute, threads, isolation))
+    options = EvalOptions("processbench", data, model, samples, seed, limit, out, not no_execute, exact)
+    return evaluate(options, opener(model, not no_execute, threads, isolation, exact))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -44,6 +44,7 @@ class EvalOptions:
     limit: int | None = None
     out: Path | None = None
     execute: bool = True
+    exact: bool = False
 
     def settings(self) -> Settings:
         """What decides a result.
@@ -59,6 +60,7 @@ class EvalOptions:
             samples=self.samples,
             seed=self.seed,
             execute=self.execute,
+            exact=self.exact,
             version=version("genprm-sdk"),
         )
 

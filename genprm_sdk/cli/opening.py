@@ -30,9 +30,13 @@ OpenChecker = Callable[[], AbstractAsyncContextManager[Checker]]
 
 
 def open_verifier(
-    model: str, execute: bool, threads: int | None, isolation: Isolation | None = None
+    model: str,
+    execute: bool,
+    threads: int | None,
+    isolation: Isolation | None = None,
+    exact: bool = False,
 ) -> AbstractAsyncContextManager[Checker]:
     """A verifier that loads its model when it is entered."""
     from ..verifier import Verifier
 
-    return Verifier(model, execute=execute, threads=threads, isolation=isolation)
+    return Verifier(model, execute=execute, threads=threads, isolation=isolation, exact=exact)

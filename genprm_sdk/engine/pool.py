@@ -5,7 +5,7 @@ Knows the prefix tree and how to move tokens between streams, not what chains ar
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -67,12 +67,22 @@ class Pool:
         streams: Moves tokens in the cache.
         count: How many streams there are.
         cells: Tokens that fit into the cache together; None where each stream has cells of its own.
+        left: Cells at most that chains which have gone may leave filled; None for all.
         keeps_bits: Whether a chain that gives way is saved, so that it comes back to the bit.
     """
 
-    def __init__(self, streams: Streams, count: int, cells: int | None, *, keeps_bits: bool = False) -> None:
+    def __init__(
+        self,
+        streams: Streams,
+        count: int,
+        cells: int | None,
+        *,
+        left: int | None = None,
+        keeps_bits: bool = False,
+    ) -> None:
         self._streams = streams
         self._cells = cells
+        self._left = left
         self._keeps_bits = keeps_bits
         self._tree = PrefixTree()
         self._free = list(range(count - 1, -1, -1))
@@ -94,9 +104,12 @@ class Pool:
 
     def pinned(self) -> int:
         """Cells that cannot be had before some chain is done."""
+        return self._held_by(chain for chain in self._owners.values() if chain is not None and chain.busy)
+
+    def _held_by(self, chains: Iterable[Chain]) -> int:
         nodes: set[Node] = set()
-        for chain in self._owners.values():
-            if chain is not None and chain.busy and chain.node is not None:
+        for chain in chains:
+            if chain.node is not None:
                 nodes.update(chain.node.path())
         return self._uncommitted + sum(len(node.keys) for node in nodes)
 
@@ -200,7 +213,20 @@ class Pool:
         if chain.stream is not None and chain.node is not None:
             self.cut(chain, chain.node.end)
             self._detach(chain)
+            self._tidy()
         chain.saved, chain.evaluated = None, 0
+
+    def _tidy(self) -> None:
+        """Empty what chains left that have gone, least recently used first, down to what may be left."""
+        if self._left is None:
+            return
+        surplus = self.used - self._left
+        surplus -= self._held_by(chain for chain in self._owners.values() if chain is not None)
+        while surplus > 0:
+            before = self.used
+            if not self._give_way(lambda stream: self._owners[stream] is None):
+                return
+            surplus -= before - self.used
 
     # ------------------------------------------------------------------ making room
 
@@ -223,10 +249,11 @@ class Pool:
         if chain.stream is not None:
             self.commit(chain)
 
-    def _give_way(self) -> bool:
-        """Empty the leaf that was used least recently."""
-        ends = {self._ends[stream] for stream in self._idle()} - {self._tree.root}
-        yielding = [end for end in ends if not end.children and not any(map(self._is_busy, end.streams))]
+    def _give_way(self, may: Callable[[int], bool] | None = None) -> bool:
+        """Empty the leaf that was used least recently, of those whose streams all may; idle ones may."""
+        may = may or self._is_idle
+        ends = {self._ends[stream] for stream in self._owners if may(stream)} - {self._tree.root}
+        yielding = [end for end in ends if not end.children and all(map(may, end.streams))]
         if not yielding:
             return False
         self._empty(min(yielding, key=lambda leaf: max(self._used[stream] for stream in leaf.streams)))
@@ -234,8 +261,8 @@ class Pool:
 
     def _give_way_a_stream(self) -> bool:
         """Free the idle stream that was used least recently, with what it alone holds."""
-        idle = sorted(self._idle(), key=lambda stream: self._used[stream])
-        for stream in idle:
+        idle = filter(self._is_idle, self._owners)
+        for stream in sorted(idle, key=lambda stream: self._used[stream]):
             while stream in self._owners and (chain := self._owners[stream]) is not None:
                 self._detach(chain)
             while stream in self._ends:
@@ -246,12 +273,9 @@ class Pool:
             return True
         return False
 
-    def _idle(self) -> Iterable[int]:
-        return [stream for stream in self._owners if not self._is_busy(stream)]
-
-    def _is_busy(self, stream: int) -> bool:
+    def _is_idle(self, stream: int) -> bool:
         owner = self._owners[stream]
-        return owner is not None and owner.busy
+        return owner is None or not owner.busy
 
     def _empty(self, leaf: Node) -> None:
         """Take a leaf whose streams are all idle out of the cache; one stays for its parent, if needed."""

@@ -37,6 +37,10 @@ LEAST_SHARE = 16
 MARGIN = 32
 """Cells that a request should find free beside its own when it is admitted."""
 
+LEFT = 1024
+"""Cells that closed sequences may leave filled without flash attention, for then every token attends to every
+filled cell, whoever's it is: 8,000 of them made a step of the bundled model ten times slower."""
+
 Plan = list[tuple[Request, int]]
 """Requests, and how many of their next tokens are evaluated."""
 
@@ -55,7 +59,8 @@ class Scheduler:
         self._most = min(most, setup.streams)
         self._exact = setup.exact
         self._cells = None if setup.exact else setup.cells
-        self._pool = Pool(context, setup.streams, self._cells, keeps_bits=setup.exact)
+        left = None if setup.flash_attention or setup.exact else LEFT
+        self._pool = Pool(context, setup.streams, self._cells, left=left, keeps_bits=setup.exact)
         self._waiting: deque[Request] = deque()
         self._running: list[Request] = []
         self._arrivals = 0
@@ -286,6 +291,7 @@ class Scheduler:
             work.evaluated += count
             work.evaluations += 1
             work.companions += sequences
+            work.peak = max(work.peak, self._pool.used)
         self._pool.commit(chain, min(request.first_wanted, request.length - 1))
         if request.pending:
             return False

@@ -1,11 +1,11 @@
-"""Every record of a benchmark through a checker, one after another, and a summary of it.
+"""Every record of a benchmark through a checker, a few at a time, and a summary of it.
 
-Knows the order of things. What checks is anything with ``check`` (a ``Verifier``); it runs the samples of one
-record side by side, so records need not be.
+Knows the order of things. What checks is anything with ``check`` (a ``Verifier``).
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -59,21 +59,43 @@ async def run(
     *,
     store: ResultStore | None = None,
     on_outcome: Callable[[Outcome], None] = lambda outcome: None,
+    at_once: int = 4,
 ) -> list[Outcome]:
     """Check every record that has no result yet; ``on_outcome`` hears of each result, old ones too.
 
     An error of one record is that record's outcome; the others go on.
 
+    Args:
+        checker: What checks.
+        records: What is checked.
+        settings: What decides a result.
+        store: Where results are kept.
+        on_outcome: Called with each result, in the order in which they come.
+        at_once: Records in checking at a time; while one waits for its code the model works on another's.
+
+    Returns:
+        The results, in the order of the records.
+
     Raises:
         ModelError: The model cannot be used at all.
         ClosedError: The checker was closed.
     """
-    outcomes = []
-    for record in records:
-        outcome = await outcome_of(checker, record, settings, store)
-        outcomes.append(outcome)
-        on_outcome(outcome)
-    return outcomes
+    outcomes: dict[int, Outcome] = {}
+    left = iter(enumerate(records))
+
+    async def work() -> None:
+        for number, record in left:
+            outcomes[number] = await outcome_of(checker, record, settings, store)
+            on_outcome(outcomes[number])
+
+    workers = [asyncio.create_task(work()) for _ in range(at_once)]
+    try:
+        await asyncio.gather(*workers)
+    finally:
+        for worker in workers:
+            worker.cancel()
+        await asyncio.wait(workers)
+    return [outcomes[number] for number in range(len(records))]
 
 
 async def outcome_of(

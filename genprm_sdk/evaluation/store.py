@@ -38,6 +38,7 @@ class Settings(Frozen):
     samples: int
     seed: int
     execute: bool
+    exact: bool = False
     version: str
 
 

@@ -366,7 +366,7 @@ def _with_duplicate_token(folder: Path) -> Path:
         ({"exact": True, "flash_attention": True}, "goes with neither"),
         ({"exact": True, "cache_tokens": 4096}, "goes with neither"),
         ({"cache_type": "q3"}, "must be one of"),
-        ({"cache_type": "q8_0", "flash_attention": False}, "needs flash attention"),
+        ({"cache_type": "q8_0", "flash_attention": False}, "needs flash_attention=True"),
         ({"context": 2048, "cache_tokens": 1024}, "does not fit into a cache"),
         ({"cache_tokens": 10**12}, "GB are free: load it with a smaller context or cache_tokens"),
     ],

@@ -34,7 +34,7 @@ def verifier(fake: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Any:
     from genprm_sdk.cli import opening
 
     made = fake.FakeVerifier()
-    monkeypatch.setattr(opening, "open_verifier", lambda model, execute, threads, isolation=None: made)
+    monkeypatch.setattr(opening, "open_verifier", lambda *_: made)
     return made
 
 

@@ -97,7 +97,7 @@ class FakeVerifier:
         )
 
 
-def open_fake(model: str, execute: bool, threads: int | None, isolation: str | None = None) -> FakeVerifier:
+def open_fake(model: str, *_: object) -> FakeVerifier:
     """Stands in for ``genprm_sdk.cli.opening.open_verifier``."""
     return FakeVerifier(None if model == "genprm-mini" else UnknownModelError(f"unknown model {model!r}"))
 

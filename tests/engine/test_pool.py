@@ -59,11 +59,13 @@ class PoolMachine(RuleBasedStateMachine):
     """Chains that come, grow, give way and go, in any order."""
 
     own = False
+    left: int | None = None
 
     def __init__(self) -> None:
         super().__init__()
         self.streams = SimulatedStreams(own=self.own)
-        self.pool = Pool(self.streams, STREAMS, None if self.own else CELLS, keeps_bits=self.own)
+        cells = None if self.own else CELLS
+        self.pool = Pool(self.streams, STREAMS, cells, left=self.left, keeps_bits=self.own)
         self.chains: list[Chain] = []
 
     def evaluate(self, chain: Chain, upto: int) -> None:
@@ -153,6 +155,12 @@ class PoolMachine(RuleBasedStateMachine):
             assert 0 <= self.pool.pinned() <= self.pool.used
 
 
+class TidyMachine(PoolMachine):
+    """The same where chains that have gone may leave little behind."""
+
+    left = 6
+
+
 class OwnCellsMachine(PoolMachine):
     """The same where each stream has cells of its own."""
 
@@ -161,6 +169,8 @@ class OwnCellsMachine(PoolMachine):
 
 TestPool = PoolMachine.TestCase
 TestPool.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestTidyPool = TidyMachine.TestCase
+TestTidyPool.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
 TestPoolOfOwnCells = OwnCellsMachine.TestCase
 TestPoolOfOwnCells.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
 
@@ -208,6 +218,18 @@ def test_a_shared_beginning_outlives_what_stood_behind_it() -> None:
     assert pool.make_room(CELLS - 5)
     assert pool.known(Chain([1, 1, 1, 3, 3]), 5) == 5
     assert pool.known(Chain([1, 1, 1, 2, 2]), 5) == 3
+
+
+def test_chains_that_have_gone_leave_no_more_than_they_may() -> None:
+    streams = SimulatedStreams(own=False)
+    pool = Pool(streams, STREAMS, CELLS, left=10)
+    open_still = evaluated(pool, streams, [9, *[8] * 11])
+    open_still.busy = False
+    for first in (0, 1, 2):
+        pool.part(evaluated(pool, streams, [first, *[7] * 5]))
+    assert pool.used == 12 + 6
+    assert pool.known(Chain([2, 7]), 2) == 2
+    assert open_still.stream is not None
 
 
 def test_the_same_text_written_twice_is_kept_once() -> None:

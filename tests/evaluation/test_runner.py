@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -83,8 +84,37 @@ async def test_every_record_has_one_outcome_in_order() -> None:
 async def test_an_error_of_the_model_ends_the_run(error: Exception) -> None:
     checker = FakeChecker({"a": error})
     with pytest.raises(type(error)):
-        await run(checker, [item("a"), item("b")], SETTINGS)
+        await run(checker, [item("a"), item("b")], SETTINGS, at_once=1)
     assert checker.seen == ["a"]
+
+
+async def test_records_are_checked_a_few_at_a_time_and_returned_in_order() -> None:
+    running: set[str] = set()
+    most = 0
+
+    class SlowChecker(FakeChecker):
+        async def check(self, steps: Solution, *, samples: int = 1, seed: int = 0) -> Report:
+            nonlocal most
+            running.add(steps.steps[0])
+            most = max(most, len(running))
+            for _ in range(20 if steps.steps[0].endswith("0") else 2):
+                await asyncio.sleep(0)
+            running.discard(steps.steps[0])
+            return await super().check(steps, samples=samples, seed=seed)
+
+    names = [f"r{number}" for number in range(9)]
+    heard: list[str] = []
+    outcomes = await run(
+        SlowChecker(),
+        [item(name) for name in names],
+        SETTINGS,
+        on_outcome=lambda o: heard.append(o.key),
+        at_once=3,
+    )
+    assert most == 3
+    assert [outcome.key for outcome in outcomes] == [item(name).key for name in names]
+    assert sorted(heard) == sorted(outcome.key for outcome in outcomes)
+    assert heard[0] != outcomes[0].key
 
 
 async def run_stored(folder: Path, checker: FakeChecker, records: list[Item | Unreadable]) -> list[Outcome]:
