@@ -38,7 +38,9 @@ PACKAGES = (
 LLAMA_PROBE = """
 import json, llama_cpp
 gpu = bool(llama_cpp.llama_supports_gpu_offload())
-print(json.dumps({"version": llama_cpp.__version__, "GPU offload": gpu}))
+kinds = llama_cpp.llama_print_system_info().decode().split("|")
+backends = sorted({kind.split(":")[0].strip() for kind in kinds if ":" in kind})
+print(json.dumps({"version": llama_cpp.__version__, "built for": " and ".join(backends), "GPU offload": gpu}))
 """
 TORCH_PROBE = """
 import json, torch
@@ -114,6 +116,7 @@ def examine() -> list[Finding]:
     return [
         system(),
         llama,
+        defaults(),
         engine("transformers", TRANSFORMERS_PROBE, "transformers", transformers),
         engine("torch", TORCH_PROBE, "torch", transformers),
         asyncio.run(sandbox()),
@@ -166,6 +169,23 @@ def describe(output: str) -> str:
     words = {True: "yes", False: "no"}
     return ", ".join(
         f"{name}: {words[fact] if isinstance(fact, bool) else fact}" for name, fact in facts.items()
+    )
+
+
+def defaults() -> Finding:
+    """What llama.cpp is loaded with where nothing else is asked for."""
+    from ..engine import fit
+    from ..engine.context import BATCH
+
+    free = fit.available_bytes()
+    memory = "unknown" if free is None else f"{free / 1e9:.1f} GB free"
+    cores = fit.physical_cores()
+    return Finding(
+        "engine defaults",
+        "ok",
+        f"threads: {cores} (one for models under {fit.SMALL_BYTES >> 20} MiB), waiting threads sleep; "
+        f"layers on the GPU: all, where there is one; flash attention: yes (not for models under "
+        f"{fit.SMALL_BYTES >> 20} MiB); cache type: f16; batch: {BATCH} tokens; memory: {memory}",
     )
 
 

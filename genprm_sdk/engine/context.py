@@ -11,13 +11,13 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import BackendError, ModelFileError
-from .library import library
+from ..errors import BackendError, InputError, ModelFileError
+from .library import library, multiplies_row_by_row, multiply_row_by_row
 from .vocabulary import Vocabulary
 
 __all__ = ["BATCH", "MOST_STREAMS", "CacheFull", "Context", "Row", "Setup"]
@@ -27,6 +27,10 @@ BATCH = 512
 
 MOST_STREAMS = 256
 """llama.cpp's own limit (LLAMA_MAX_SEQ)."""
+
+UNTILED_TYPES = {"0", "1", "2", "3", "7", "8", "9", "32"}
+"""``general.file_type`` of files whose weights llama.cpp never multiplies in tiles: f32, f16, q4_0, q4_1,
+q8_0, q5_0, q5_1, bf16."""
 
 Logits = NDArray[np.float32]
 
@@ -85,8 +89,12 @@ class Context:
 
     Raises:
         ModelFileError: llama.cpp cannot load the file, or cannot generate with it.
+        InputError: It is too late in this process for exact results with this model.
         BackendError: The cache cannot be set up.
     """
+
+    _tiled: ClassVar[bool | None] = None
+    """How llama.cpp multiplies in this process, once it has begun to."""
 
     def __init__(self, path: Path, setup: Setup) -> None:
         if not 1 <= setup.streams <= MOST_STREAMS:
@@ -108,6 +116,8 @@ class Context:
         lib = self._library
         options = lib.llama_model_default_params()
         options.n_gpu_layers = self.setup.gpu_layers if lib.llama_supports_gpu_offload() else 0
+        # Repacked weights are multiplied with four rows at a time, which rounds differently from one.
+        options.use_extra_bufts = not self.setup.exact
         self._model = lib.llama_model_load_from_file(os.fsencode(path), options)
         if not self._model:
             raise ModelFileError(
@@ -119,10 +129,24 @@ class Context:
             raise ModelFileError(
                 f"{path} keeps a running state instead of a cache of tokens: it cannot be forked"
             )
+        if self.setup.exact:
+            self._make_exact(path)
         vocab = lib.llama_model_get_vocab(self._model)
         if lib.llama_vocab_type(vocab) == lib.LLAMA_VOCAB_TYPE_NONE:
             raise ModelFileError(f"{path} has no vocabulary")
         return Vocabulary(lib, vocab)
+
+    def _make_exact(self, path: Path) -> None:
+        value = ctypes.create_string_buffer(16)
+        self._library.llama_model_meta_val_str(self._model, b"general.file_type", value, len(value))
+        if value.value.decode() in UNTILED_TYPES:
+            return
+        if Context._tiled:
+            raise InputError(
+                f"exact results with {path.name} must be asked for before another model runs in this "
+                "process, or with GGML_CPU_TILED_MM=0 in its environment"
+            )
+        multiply_row_by_row()
 
     def _set_up(self, path: Path) -> Any:
         lib, setup = self._library, self.setup
@@ -160,6 +184,8 @@ class Context:
         """
         if not 0 < len(rows) <= BATCH:
             raise BackendError(f"{len(rows)} tokens cannot be evaluated at once: 1 to {BATCH} can")
+        if Context._tiled is None:
+            Context._tiled = not multiplies_row_by_row()
         code = self._library.llama_decode(self._context, self._rows.fill(rows))
         self._outputs = (
             frozenset(at for at, row in enumerate(rows) if row.wanted) if code == 0 else frozenset()

@@ -271,6 +271,8 @@ class EngineSequence:
         self._chain: Chain | None = chain
         self._asking = False
         self._work = Work()
+        self._letting_go = weakref.finalize(self, engine._release, chain)  # also if nobody closes it
+        self._letting_go.atexit = False
         engine._sequences.add(self)
 
     @property
@@ -354,10 +356,9 @@ class EngineSequence:
 
     async def close(self) -> None:
         """Free the sequence; closing twice is allowed."""
-        chain, self._chain = self._chain, None
-        if chain is not None:
-            self._engine._sequences.discard(self)
-            self._engine._release(chain)
+        self._chain = None
+        self._engine._sequences.discard(self)
+        self._letting_go()
 
     @property
     def _idle(self) -> Chain:

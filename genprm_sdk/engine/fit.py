@@ -12,6 +12,7 @@ from ..models.gguf import text_value, whole_value
 
 __all__ = [
     "CACHE_TYPES",
+    "SMALL_BYTES",
     "available_bytes",
     "cache_bytes_per_token",
     "check_memory",

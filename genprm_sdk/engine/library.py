@@ -10,9 +10,10 @@ from typing import Any
 
 from ..errors import MissingExtraError
 
-__all__ = ["library"]
+__all__ = ["library", "multiplies_row_by_row", "multiply_row_by_row"]
 
 SPINS = "500"
+TILES = "GGML_CPU_TILED_MM"
 
 
 @functools.cache
@@ -41,6 +42,19 @@ def _let_waiting_threads_sleep() -> None:
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ["OMP_WAIT_POLICY"] = "passive"
         os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
+
+
+def multiply_row_by_row() -> None:
+    """Keep llama.cpp's CPU code from multiplying several rows in one tile, which rounds by their number.
+
+    llama.cpp looks at this once, at the first evaluation in a process.
+    """
+    os.environ[TILES] = "0"
+
+
+def multiplies_row_by_row() -> bool:
+    """Whether the environment says so."""
+    return os.environ.get(TILES) == "0"
 
 
 @functools.cache

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from genprm_sdk.backends import Sampling
 from genprm_sdk.engine.context import Context, Row, Setup
+from genprm_sdk.engine.library import TILES
 from genprm_sdk.engine.pool import Chain
 from genprm_sdk.engine.requests import Generate, Request
 from genprm_sdk.engine.scheduler import BESIDE, Scheduler
-from genprm_sdk.errors import BackendError
+from genprm_sdk.errors import BackendError, InputError
 from genprm_sdk.models import find_model
 
 MODEL = find_model("genprm-mini")[1]
@@ -133,3 +136,29 @@ def test_what_would_end_the_process_is_refused(context: Context) -> None:
     context.drop(0, 0)
     with pytest.raises(BackendError, match="256"):
         Context(MODEL, Setup(cells=512, streams=300, threads=1))
+
+
+def with_file_type(path: Path, kind: int) -> Path:
+    """A copy of the bundled model that says its weights are of another type."""
+    key = b"general.file_type"
+    data = bytearray(MODEL.read_bytes())
+    at = data.index(key) + len(key)
+    assert data[at : at + 4] == (4).to_bytes(4, "little")
+    data[at + 4 : at + 8] = kind.to_bytes(4, "little")
+    path.write_bytes(data)
+    return path
+
+
+def test_exact_results_with_weights_in_tiles_must_be_asked_for_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setup = Setup(cells=256, streams=1, threads=1, exact=True, flash_attention=False)
+    model = with_file_type(tmp_path / "k.gguf", 15)
+    monkeypatch.setenv(TILES, "1")
+    monkeypatch.setattr(Context, "_tiled", True)
+    with pytest.raises(InputError, match="before another model runs in this process"):
+        Context(model, setup)
+    for decided in (None, False):
+        monkeypatch.setattr(Context, "_tiled", decided)
+        Context(model, setup).free()
+    assert os.environ[TILES] == "0"
