@@ -24,7 +24,7 @@ from .worlds import WORLDS, Exercise, boxed_answer
 __all__ = ["draw_exercises", "is_right", "sample_attempts"]
 
 BATCH = 32
-LONGEST = 960
+LONGEST = 1280
 """New tokens; an attempt that is longer is left out."""
 
 

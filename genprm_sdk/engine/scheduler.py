@@ -41,6 +41,10 @@ LEFT = 1024
 """Cells that closed sequences may leave filled without flash attention, for then every token attends to every
 filled cell, whoever's it is: 8,000 of them made a step of the bundled model ten times slower."""
 
+BALANCE = 4096
+"""Without flash attention, one more sequence takes from each of the n that run a part of what a step costs
+anyway, but the cells it adds cost each of them: it joins if cells x n x (n + 1) are no more than this."""
+
 Plan = list[tuple[Request, int]]
 """Requests, and how many of their next tokens are evaluated."""
 
@@ -59,7 +63,8 @@ class Scheduler:
         self._most = min(most, setup.streams)
         self._exact = setup.exact
         self._cells = None if setup.exact else setup.cells
-        left = None if setup.flash_attention or setup.exact else LEFT
+        self._is_slow_when_full = not (setup.flash_attention or setup.exact)
+        left = LEFT if self._is_slow_when_full else None
         self._pool = Pool(context, setup.streams, self._cells, left=left, keeps_bits=setup.exact)
         self._waiting: deque[Request] = deque()
         self._running: list[Request] = []
@@ -161,6 +166,9 @@ class Scheduler:
             return True
         needed = len(request.chain.tokens) - self._pool.known(request.chain, request.first_wanted)
         expected = sum(running.pending for running in self._running)
+        others = len(self._running)
+        if self._is_slow_when_full and (needed + MARGIN) * others * (others + 1) > BALANCE:
+            return False
         return self._pool.pinned() + expected + needed + MARGIN <= self._cells
 
     def _preempt_youngest(self) -> Request:

@@ -19,6 +19,9 @@ from .store import ResultStore, Settings, digest_of
 __all__ = ["Checker", "Failure", "Summary", "run", "summarise"]
 
 
+PATHS_AT_ONCE = 4
+
+
 class Checker(Protocol):
     """What a benchmark needs of a verifier."""
 
@@ -59,7 +62,7 @@ async def run(
     *,
     store: ResultStore | None = None,
     on_outcome: Callable[[Outcome], None] = lambda outcome: None,
-    at_once: int = 4,
+    at_once: int | None = None,
 ) -> list[Outcome]:
     """Check every record that has no result yet; ``on_outcome`` hears of each result, old ones too.
 
@@ -71,7 +74,8 @@ async def run(
         settings: What decides a result.
         store: Where results are kept.
         on_outcome: Called with each result, in the order in which they come.
-        at_once: Records in checking at a time; while one waits for its code the model works on another's.
+        at_once: Records in checking at a time; by default enough for four paths together, for while one
+            waits for its code the model works on another.
 
     Returns:
         The results, in the order of the records.
@@ -88,7 +92,8 @@ async def run(
             outcomes[number] = await outcome_of(checker, record, settings, store)
             on_outcome(outcomes[number])
 
-    workers = [asyncio.create_task(work()) for _ in range(at_once)]
+    count = at_once or max(1, PATHS_AT_ONCE // settings.samples)
+    workers = [asyncio.create_task(work()) for _ in range(count)]
     try:
         await asyncio.gather(*workers)
     finally:

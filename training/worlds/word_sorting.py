@@ -822,7 +822,7 @@ class WordSorting:
     held_out_style = "terse"
 
     TRACE_SIZES = (2, 3, 4, 5, 6, 7, 8, 9, 10, 10, 11, 12, 13, 14, 15, 15, 16, 17, 17, 18, 18, 19, 19, 20, 20)
-    EXERCISE_SIZES = (3, 4, 4, 5, 6)
+    EXERCISE_SIZES = (2, 3, 3, 4, 4, 5)
     LONGEST_EXERCISE_WORD = 5
 
     def example(self, rng: random.Random, style: str | None = None) -> Example:
