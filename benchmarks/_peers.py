@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
+import sys
 import time
 import urllib.request
 from collections.abc import Sequence
@@ -116,20 +118,40 @@ class LlamaLoop:
         return tokens
 
 
-def start_server(path: Path, context: int, slots: int, threads: int) -> tuple[Any, str] | None:
-    """llama-server in this process, and its address; None where xllamacpp is not installed."""
+class StartedServer:
+    """llama-server in a process of its own, until it is closed.
+
+    Args:
+        path: The model file.
+        context: Tokens of a slot.
+        slots: How many there are.
+        threads: CPU threads.
+    """
+
+    def __init__(self, path: Path, context: int, slots: int, threads: int) -> None:
+        script = Path(__file__).with_name("_server.py")
+        numbers = [str(number) for number in (context, slots, threads)]
+        self._process = subprocess.Popen(
+            [sys.executable, str(script), str(path), *numbers],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        assert self._process.stdout is not None
+        self.build, self.address = (self._process.stdout.readline().strip() for _ in range(2))
+        if not self.address:
+            raise RuntimeError("llama-server did not start")
+
+    def close(self) -> None:
+        self._process.communicate()
+
+
+def start_server(path: Path, context: int, slots: int, threads: int) -> StartedServer | None:
+    """llama-server, or None where xllamacpp is not installed."""
     if find_spec("xllamacpp") is None:
         return None
-    import xllamacpp  # type: ignore[import-not-found,unused-ignore]
-
-    options = xllamacpp.CommonParams()
-    options.model.path = str(path)
-    options.n_ctx = context * slots
-    options.n_parallel = slots
-    options.cpuparams.n_threads = options.cpuparams_batch.n_threads = threads
-    options.verbosity = -1
-    server = xllamacpp.Server(options)
-    return server, server.listening_address
+    return StartedServer(path, context, slots, threads)
 
 
 class LlamaServer:

@@ -68,7 +68,7 @@ class Setting:
         threads: CPU threads of every contestant.
         repeats: How often everything is measured.
         completions: From each prefix, in ``tree``.
-        server: Address of a llama-server to compare with; without one it is started in this process.
+        server: Address of a llama-server to compare with; without one it is started for the run.
     """
 
     model: Model
@@ -193,7 +193,7 @@ async def chains(setting: Setting) -> Figures:
     backend = await setting.load(context, CHAINS + 1)
     llama = open_llama(setting.model.path, context, setting.threads)
     started = None if setting.server else start_server(setting.model.path, context, CHAINS, setting.threads)
-    address = setting.server or (started[1] if started else None)
+    address = setting.server or (started.address if started else None)
     contestants: dict[str, Contestant] = {
         "engine": OurEngine(backend),
         "Llama, prefix kept": LlamaLoop(llama, reuse=True),
@@ -201,7 +201,7 @@ async def chains(setting: Setting) -> Figures:
     }
     if address:
         contestants["llama-server, 8 slots"] = LlamaServer(address, CHAINS)
-        tell(f"llama-server: {server_build(setting.server)}")
+        tell(f"llama-server: {started.build if started else setting.server}")
         tell(f"ours: {library().llama_print_system_info().decode().strip(' |')}")
     else:
         tell("llama-server: not compared, as xllamacpp is not installed (pip install xllamacpp)")
@@ -210,17 +210,8 @@ async def chains(setting: Setting) -> Figures:
     finally:
         await backend.close()
         llama.close()
-        del started
-
-
-def server_build(address: str | None) -> str:
-    """With which instructions the other llama.cpp was built: a wheel for any machine uses fewer of them."""
-    if address:
-        return f"at {address}"
-    import xllamacpp  # type: ignore[import-not-found,unused-ignore]
-
-    version = importlib.metadata.version("xllamacpp")
-    return f"xllamacpp {version}, {str(xllamacpp.get_system_info()).strip(' |')}"
+        if started:
+            started.close()
 
 
 async def _chains(setting: Setting, contestants: dict[str, Contestant]) -> Figures:
