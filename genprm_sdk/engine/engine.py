@@ -12,6 +12,7 @@ import atexit
 import contextlib
 import queue
 import threading
+import time
 import weakref
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
@@ -36,6 +37,10 @@ R = TypeVar("R", bound=Request)
 
 EXIT_SECONDS = 10
 """How long a leaving program waits for an engine that was not closed."""
+
+LINGER_SECONDS = 0.0003
+"""How long an engine that had nothing to do waits for company for the request that wakes it: paths that end a
+round together come back together, and would otherwise fall out of step."""
 
 LONG_TEXT = 4096
 """Characters; more are tokenised beside the event loop."""
@@ -170,6 +175,7 @@ class Engine:
     def _take_messages(self) -> None:
         if self._scheduler.idle:
             self._inbox.get()()
+            time.sleep(LINGER_SECONDS)
         self._drain()
 
     def _drain(self) -> None:
