@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextlib
+import logging
 import queue
 import threading
 import time
@@ -34,6 +35,7 @@ from .scheduler import Scheduler
 __all__ = ["Engine", "EngineSequence"]
 
 R = TypeVar("R", bound=Request)
+log = logging.getLogger(__name__)
 
 EXIT_SECONDS = 10
 """How long a leaving program waits for an engine that was not closed."""
@@ -58,7 +60,7 @@ class Engine:
         self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._asked: dict[Request, _Asked] = {}
         self._closed = self._ended = False
-        self._ending = threading.Lock()
+        self._ending = threading.RLock()  # the garbage collector may release a sequence inside it
         self._prompt = self._generated = 0
         self._sequences: weakref.WeakSet[EngineSequence] = weakref.WeakSet()
         self._thread = threading.Thread(target=self._run, name="genprm-engine", daemon=True)
@@ -160,10 +162,10 @@ class Engine:
                 self._take_messages()
                 for request in self._scheduler.step():
                     self._answer(request)
-        except BaseException as error:
+        except Exception as error:
+            log.exception("the engine broke down")
             self._closed = True
             self._fail_all(BackendError, f"the engine broke down: {type(error).__name__}: {error}")
-            raise
         finally:
             self._closed = True
             with self._ending:
@@ -203,8 +205,9 @@ class Engine:
         self._asked.pop(request).answer()
 
     def _fail_all(self, kind: type[BackendError], message: str) -> None:
-        for request in self._scheduler.cancel_all():
+        for request in list(self._asked):
             request.error = kind(message)
+            request.end()
             self._answer(request)
 
 

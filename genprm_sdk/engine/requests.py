@@ -72,7 +72,7 @@ class Request(ABC):
         """Give way in the middle: only the chain's tokens stay."""
 
     def end(self) -> None:  # noqa: B027 - most have nothing to free
-        """Free what the request holds; called once, however it ended."""
+        """Free what the request holds, however it ended; twice is allowed."""
 
     def _add(self, tokens: Sequence[int]) -> None:
         self.chain.tokens += tokens

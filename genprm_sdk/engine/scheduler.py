@@ -104,13 +104,6 @@ class Scheduler:
         self._end(request, request.length)
         return True
 
-    def cancel_all(self) -> list[Request]:
-        """Take every request out."""
-        requests = [*self._running, *self._waiting]
-        for request in requests:
-            self.cancel(request)
-        return requests
-
     def release(self, chain: Chain) -> None:
         """Let a chain go that is in no request; what it has in the cache stays for others."""
         self._pool.part(chain)

@@ -6,6 +6,7 @@ The model's own end of turn is switched off where a test needs a generation of a
 from __future__ import annotations
 
 import asyncio
+import gc
 import math
 import threading
 from collections.abc import AsyncIterator
@@ -435,3 +436,38 @@ async def test_a_seed_writes_the_same_whatever_else_runs(backend: LlamaCppBacken
     for _ in range(3):
         got, *_ = await asyncio.gather(measured(), *(noise(seed) for seed in range(9)))
         assert got == expected
+
+
+async def test_an_engine_that_breaks_down_says_so_to_everybody(
+    backend: LlamaCppBackend, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(rows: object) -> None:
+        raise RuntimeError("the memory is gone")
+
+    sequences = [await opened(backend) for _ in range(3)]
+    monkeypatch.setattr(backend.engine._context, "decode", broken)
+    tasks = [asyncio.create_task(sequence.generate([], 5, GREEDY)) for sequence in sequences]
+    for result in await asyncio.gather(*tasks, return_exceptions=True):
+        assert isinstance(result, BackendError)
+    assert "the memory is gone" in caplog.text
+    with pytest.raises(ClosedError):
+        await sequences[0].generate([], 5, GREEDY)
+
+
+async def test_a_sequence_that_nobody_closes_is_let_go(backend: LlamaCppBackend) -> None:
+    sequence = await opened(backend)
+    await sequence.generate([], 5, GREEDY)
+    assert backend.snapshot().open == 1
+    del sequence
+    gc.collect()
+    assert backend.snapshot().open == 0
+
+
+async def test_one_engine_serves_several_event_loops(backend: LlamaCppBackend) -> None:
+    expected = await (await opened(backend)).generate([], 20, GREEDY)
+
+    async def elsewhere() -> Generation:
+        return await (await opened(backend)).generate([], 20, GREEDY)
+
+    loops = [asyncio.to_thread(asyncio.run, elsewhere()) for _ in range(4)]
+    assert set(await asyncio.gather(*loops)) == {expected}
