@@ -15,6 +15,7 @@ from typing import Self
 from ..engine.context import MOST_STREAMS, Setup
 from ..engine.engine import Engine, EngineSequence
 from ..engine.fit import cache_bytes_per_token, check_memory, is_small, worthwhile_threads
+from ..engine.library import library
 from ..engine.metrics import Snapshot
 from ..errors import InputError, ModelFileError
 from ..models import MetadataValue, read_gguf_metadata
@@ -109,7 +110,7 @@ class LlamaCppBackend:
         else:
             most = capacity or DEFAULT_CAPACITY
             cells = cache_tokens or max(tokens, min(CONTEXTS_CACHED * tokens, CACHE_BYTES // cell_bytes))
-        check_memory(file, cells, cell_bytes)
+        await asyncio.to_thread(_check_memory, file, cells, cell_bytes, gpu_layers)
         setup = Setup(
             cells=cells,
             streams=most if exact else min(MOST_STREAMS, 2 * most),
@@ -155,6 +156,12 @@ def _read(file: Path) -> tuple[Metadata, ChatFrame]:
         raise ModelFileError(f"{file} has no chat template: it is not a model to chat with")
     bos, eos = (_token_text(metadata, f"tokenizer.ggml.{name}_token_id") for name in ("bos", "eos"))
     return metadata, ChatFrame.from_template(template, bos, eos)
+
+
+def _check_memory(file: Path, cells: int, cell_bytes: int, gpu_layers: int) -> None:
+    """Refuse what does not fit into this machine's memory; what a GPU's holds, llama.cpp must find out."""
+    if gpu_layers == 0 or not library().llama_supports_gpu_offload():
+        check_memory(file, cells, cell_bytes)
 
 
 def _token_text(metadata: Metadata, key: str) -> str:

@@ -89,11 +89,11 @@ def test_the_probabilities_are_those_of_transformers(
     kind: str, files: dict[str, Path], model: Any, tokenizer: Tokenizer
 ) -> None:
     rng = random.Random(0)
-    example = WORLDS["arithmetic"].example(rng)
+    example = max((WORLDS["arithmetic"].example(rng) for _ in range(8)), key=lambda drawn: len(drawn.steps))
     tree = encode_verifications(example, [len(example.steps) - 1], tokenizer, Mix(), rng)
     assert tree is not None
-    ids = tree.trunk.ids + tree.branches[0].row.ids
-    assert 300 < len(ids) < 1024  # long enough for a wrong rotation to show
+    ids = (tree.trunk.ids + tree.branches[0].row.ids)[:1000]
+    assert len(ids) > 300  # long enough for a wrong rotation to show
     with torch.no_grad():
         expected = log_softmax(model(torch.tensor([ids])).logits[0].numpy())
     opened = loaded(files[kind])

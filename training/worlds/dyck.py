@@ -531,7 +531,7 @@ class Dyck:
     held_out_style = "narrated"
 
     SIZES = (3, 100)
-    EXERCISE_SIZES = tuple(range(16, 57))
+    EXERCISE_SIZES = tuple(range(10, 47))
 
     def example(self, rng: random.Random, style: str | None = None) -> Example:
         """Draw a problem with its solution; half of the problems have up to 17 brackets."""

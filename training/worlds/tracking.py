@@ -981,8 +981,8 @@ class Tracking:
 
     PEOPLE = (3, 4, 5, 6, 7)
     PEOPLE_WEIGHTS = (58, 6, 28, 2, 6)
-    EXERCISE_PEOPLE = (4, 5, 6)
-    EXERCISE_SWAPS = (4, 5, 6, 7)
+    EXERCISE_PEOPLE = (4, 5)
+    EXERCISE_SWAPS = (4, 5, 6)
 
     def example(self, rng: random.Random, style: str | None = None) -> Example:
         """Draw a problem and a solution of it in one style."""
