@@ -183,7 +183,7 @@ class Backend(Protocol):
         name: The model's name, for reports.
         frame: Its chat template.
         context: Tokens that one sequence can hold.
-        capacity: Sequences that can be open at once.
+        capacity: Sequences that can be evaluated, and with some engines open, at once.
         metadata: What the model file says about itself, by key.
     """
 

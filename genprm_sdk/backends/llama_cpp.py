@@ -33,6 +33,8 @@ DEFAULT_EXACT_CAPACITY = 16
 CONTEXTS_CACHED = 8
 CACHE_BYTES = 1 << 30
 LEAST_CAPACITY = 3
+MOST_THREADS = 512
+MOST_LAYERS = 1024
 
 
 class LlamaCppBackend:
@@ -93,6 +95,8 @@ class LlamaCppBackend:
         for label, value in numbers.items():
             if value is not None and value < 1:
                 raise InputError(f"{label} must be at least 1, not {value}")
+        if threads is not None and threads > MOST_THREADS:
+            raise InputError(f"threads must be at most {MOST_THREADS}, not {threads}")
         if capacity is not None and capacity > MOST_STREAMS:
             raise InputError(f"capacity must be at most {MOST_STREAMS}, not {capacity}")
         metadata, frame = await asyncio.to_thread(_read, file)
@@ -154,8 +158,29 @@ def _read(file: Path) -> tuple[Metadata, ChatFrame]:
     template = text_value(metadata, "tokenizer.chat_template")
     if not template:
         raise ModelFileError(f"{file} has no chat template: it is not a model to chat with")
+    _check_shape(metadata, file)
     bos, eos = (_token_text(metadata, f"tokenizer.ggml.{name}_token_id") for name in ("bos", "eos"))
     return metadata, ChatFrame.from_template(template, bos, eos)
+
+
+def _check_shape(metadata: Metadata, file: Path) -> None:
+    """Refuse sizes at which llama.cpp would end the process."""
+    family = text_value(metadata, "general.architecture")
+
+    def size(key: str, default: int) -> int:
+        return whole_value(metadata, f"{family}.{key}", default)
+
+    if not 1 <= size("block_count", 1) <= MOST_LAYERS or size("context_length", 1) < 1:
+        raise ModelFileError(f"{file} says it has no layers or no context: it is damaged")
+    width = size("embedding_length", 0) // max(1, size("attention.head_count", 1))
+    key = size("attention.key_length", width)
+    if {size("attention.value_length", key), size("rope.dimension_count", key)} != {key}:
+        raise ModelFileError(f"{file} has heads that differ in width: this library cannot run it")
+    epsilon = metadata.get(f"{family}.attention.layer_norm_rms_epsilon", 0.0)
+    if not isinstance(epsilon, float) or not 0 <= epsilon < 1:
+        raise ModelFileError(f"{file} has a layer norm epsilon of {epsilon!r:.40}: it is damaged")
+    if metadata.get(f"{family}.attention.causal") is False:
+        raise ModelFileError(f"{file} is no model that writes text: its attention looks ahead")
 
 
 def _check_memory(file: Path, cells: int, cell_bytes: int, gpu_layers: int) -> None:

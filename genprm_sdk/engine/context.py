@@ -129,6 +129,11 @@ class Context:
             raise ModelFileError(
                 f"{path} keeps a running state instead of a cache of tokens: it cannot be forked"
             )
+        if lib.llama_model_n_swa(self._model) > 0 or lib.llama_model_is_diffusion(self._model):
+            raise ModelFileError(
+                f"{path} does not attend to all it has read (a sliding window, or diffusion): what llama.cpp "
+                "forgets of it cannot be shared"
+            )
         if self.setup.exact:
             self._make_exact(path)
         vocab = lib.llama_model_get_vocab(self._model)
@@ -254,6 +259,8 @@ class Context:
 
     def free(self) -> None:
         """Free everything; twice is allowed."""
+        if hasattr(self, "vocabulary"):
+            self.vocabulary.close()
         if self._context:
             self._library.llama_free(self._context)
         if self._model:

@@ -15,10 +15,11 @@ import queue
 import threading
 import time
 import weakref
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,7 +84,14 @@ class Engine:
         """
         if length > setup.cells:
             raise InputError(f"a sequence of {length} tokens does not fit into a cache of {setup.cells}")
-        return await _rescued(asyncio.to_thread(lambda: cls(Context(path, setup), length, most)))
+        thread = ThreadPoolExecutor(1, thread_name_prefix="genprm-load")
+        loading = thread.submit(lambda: cls(Context(path, setup), length, most))
+        thread.shutdown(wait=False)
+        try:
+            return await asyncio.shield(asyncio.wrap_future(loading))
+        except asyncio.CancelledError:
+            loading.add_done_callback(_abandon)
+            raise
 
     # ------------------------------------------------------------------ for callers
 
@@ -137,8 +145,9 @@ class Engine:
         try:
             await asyncio.shield(asked.done)
         except asyncio.CancelledError:
-            self._post(lambda: self._cancel(request))
-            await asyncio.wait([asked.done])
+            cancelled = _Asked(asyncio.get_running_loop())
+            if self._post(lambda: self._cancel(request, cancelled)):
+                await cancelled.certainly()
             raise
         if request.error is not None:
             raise request.error
@@ -170,9 +179,11 @@ class Engine:
             self._closed = True
             with self._ending:
                 self._ended = True
-            self._drain()
-            self._fail_all(ClosedError, "the backend is closed")
-            self._context.free()
+            try:
+                self._drain()
+            finally:
+                self._fail_all(ClosedError, "the backend is closed")
+                self._context.free()
 
     def _take_messages(self) -> None:
         if self._scheduler.idle:
@@ -181,22 +192,36 @@ class Engine:
         self._drain()
 
     def _drain(self) -> None:
-        with contextlib.suppress(queue.Empty):
-            while True:
-                self._inbox.get_nowait()()
+        while True:
+            try:
+                message = self._inbox.get_nowait()
+            except queue.Empty:
+                return
+            try:
+                message()
+            except Exception:
+                if not self._ended:
+                    raise
+                log.exception("a message to an engine that has ended")
 
     def _submit(self, request: Request, asked: _Asked) -> None:
         self._asked[request] = asked
         self._scheduler.submit(request)
 
-    def _cancel(self, request: Request) -> None:
-        if self._scheduler.cancel(request):
-            self._answer(request)
+    def _cancel(self, request: Request, cancelled: _Asked) -> None:
+        try:
+            if self._scheduler.cancel(request):
+                self._answer(request)
+            else:
+                self._scheduler.take_back(request)
+        finally:
+            cancelled.answer()
 
     def _let_go(self, chain: Chain) -> None:
         for request in [request for request in self._asked if request.chain is chain]:
             request.error = ClosedError("the sequence was closed")
-            self._cancel(request)
+            self._scheduler.cancel(request)
+            self._answer(request)
         self._scheduler.release(chain)
 
     def _answer(self, request: Request) -> None:
@@ -235,6 +260,12 @@ class _Asked:
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._set)
 
+    async def certainly(self) -> None:
+        """Wait for the answer, however often the waiting task is cancelled."""
+        while not self.done.done():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait([self.done])
+
     def _set(self) -> None:
         if not self.done.done():
             self.done.set_result(None)
@@ -257,19 +288,10 @@ def _nothing() -> None:
     """Wakes the engine's thread."""
 
 
-async def _rescued(loading: Coroutine[Any, Any, Engine]) -> Engine:
-    """Wait for an engine; one that a cancelled caller will never see is closed."""
-    task = asyncio.ensure_future(loading)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        task.add_done_callback(_abandon)
-        raise
-
-
-def _abandon(task: asyncio.Future[Engine]) -> None:
-    if not task.cancelled() and task.exception() is None:
-        task.result().shut()
+def _abandon(loading: Future[Engine]) -> None:
+    """End an engine that was loaded for a caller who has gone."""
+    if not loading.cancelled() and loading.exception() is None:
+        loading.result().shut()
 
 
 class EngineSequence:
@@ -315,7 +337,9 @@ class EngineSequence:
         """Append text that was not generated; returns the number of tokens it became."""
         chain, vocabulary = self._idle, self._engine.vocabulary
         if sum(len(segment.text) for segment in segments) > LONG_TEXT:
-            tokens = await asyncio.to_thread(vocabulary.tokens, segments)
+            with self._asked():
+                tokens = await asyncio.to_thread(vocabulary.tokens, segments)
+            chain = self._idle
         else:
             tokens = vocabulary.tokens(segments)
         needed = len(chain.tokens) + len(tokens)
@@ -340,8 +364,8 @@ class EngineSequence:
         """Let the model write until a stop string, its own end, or ``max_tokens``."""
         if max_tokens < 1:
             raise InputError(f"max_tokens must be at least 1, not {max_tokens}")
-        if not all(stop):
-            raise InputError("a stop string must not be empty")
+        if isinstance(stop, str) or not all(stop):
+            raise InputError("stop must be a list of strings, none of them empty")
         chain = self._beginning
         most = min(max_tokens, self._engine.length - len(chain.tokens))
         if most == 0:
@@ -352,6 +376,8 @@ class EngineSequence:
 
     async def probabilities(self, candidates: Sequence[str]) -> list[float]:
         """Probability of each text as the next one, from raw logits."""
+        if isinstance(candidates, str):
+            raise InputError("candidates must be a list of texts, not one text")
         labels = [self._engine.vocabulary.text_tokens(text) for text in candidates]
         request = await self._ask(ReadLabels(self._beginning, labels, self._engine.length))
         assert request.result is not None
@@ -382,9 +408,16 @@ class EngineSequence:
         return self._idle
 
     async def _ask(self, request: R) -> R:
+        try:
+            with self._asked():
+                return await self._engine._ask(request)
+        finally:
+            self._work.add(request.work)
+
+    @contextlib.contextmanager
+    def _asked(self) -> Iterator[None]:
         self._asking = True
         try:
-            return await self._engine._ask(request)
+            yield
         finally:
             self._asking = False
-            self._work.add(request.work)

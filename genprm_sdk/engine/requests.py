@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..backends.base import Generation, Sampling, Work
-from ..errors import ContextLengthError, InputError
+from ..errors import BackendError, ContextLengthError, InputError
 from .context import Context
 from .pool import Chain
 from .sampling import Sampler
@@ -108,8 +108,8 @@ class Generate(Request):
         super().__init__(chain)
         self._stop = tuple(stop)
         self._most = most
-        self._sampler = Sampler(sampling)
         self._writing = Writing(stop)
+        self._sampler = Sampler(sampling)
         self._show = show
         self.drawn = 0
         self._token = 0
@@ -186,8 +186,8 @@ class ReadLabels(Request):
 
     def __init__(self, chain: Chain, labels: Sequence[Sequence[int]], room: int) -> None:
         super().__init__(chain)
-        if not all(labels):
-            raise InputError("a candidate text must not be empty")
+        if not labels or not all(labels):
+            raise InputError("there must be a candidate, and none may be empty")
         if self.length + max(map(len, labels)) - 1 > room:
             raise ContextLengthError(f"the context of {room} tokens is full: no verdict can be read")
         self._labels = [tuple(label) for label in labels]
@@ -210,7 +210,10 @@ class ReadLabels(Request):
         return self.length + self._shared
 
     def see(self, context: Context, position: int, row: int) -> None:
-        self._known[self._laid[: position + 1 - self.length]] = _log_softmax(context.logits(row))
+        logits = context.logits(row)
+        if not np.isfinite(logits).all():
+            raise BackendError("the model's logits are no numbers: its file is damaged")
+        self._known[self._laid[: position + 1 - self.length]] = _log_softmax(logits)
 
     def advance(self, context: Context) -> bool:
         if any(prefix not in self._known for prefix in self._wanted):

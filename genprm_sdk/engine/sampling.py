@@ -9,6 +9,9 @@ from .library import library
 
 __all__ = ["Sampler"]
 
+NO_SEED = 0xFFFFFFFF
+"""What llama.cpp takes for the wish to draw at random."""
+
 
 class Sampler:
     """Draws tokens; a function of its settings, its seed and the logits it sees.
@@ -42,5 +45,5 @@ def _parts(lib: Any, sampling: Sampling) -> list[Any]:
         parts.append(lib.llama_sampler_init_min_p(sampling.min_p, 1))
     if sampling.top_p < 1:
         parts.append(lib.llama_sampler_init_top_p(sampling.top_p, 1))
-    parts.append(lib.llama_sampler_init_dist(sampling.seed & 0xFFFFFFFF))
+    parts.append(lib.llama_sampler_init_dist(sampling.seed % NO_SEED))
     return parts

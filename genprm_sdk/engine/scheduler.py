@@ -104,6 +104,11 @@ class Scheduler:
         self._end(request, request.length)
         return True
 
+    def take_back(self, request: Request) -> None:
+        """Give the chain of a request that is done the tokens it had before."""
+        del request.chain.tokens[request.length :], request.chain.alone[request.length :]
+        self._pool.shorten(request.chain, max(0, request.length - 1))
+
     def release(self, chain: Chain) -> None:
         """Let a chain go that is in no request; what it has in the cache stays for others."""
         self._pool.part(chain)
@@ -190,7 +195,9 @@ class Scheduler:
                 steps.append((request, request.pending))
                 room -= request.pending
         room = min(room, BESIDE) if steps else room
-        prompts.sort(key=lambda request: request.pending)
+        if prompts:  # the first who came gets a share even if all others are shorter
+            oldest = min(prompts, key=lambda request: request.number)
+            prompts.sort(key=lambda request: (request is not oldest, request.pending))
         plan = steps
         for at, request in enumerate(prompts):
             count = min(request.pending, room, max(LEAST_SHARE, room // (len(prompts) - at)))
@@ -265,7 +272,10 @@ class Scheduler:
             return self._fail(plan, str(error))
         decoded = time.perf_counter()
         for request, position, row in wanted:
-            request.see(self._context, position, row)
+            try:
+                request.see(self._context, position, row)
+            except GenPRMError as error:
+                request.error = error
         self._decoding += decoded - begin
         self._sampling += time.perf_counter() - decoded
         self._iterations += 1
@@ -294,10 +304,10 @@ class Scheduler:
             work.companions += sequences
             work.peak = max(work.peak, self._pool.used)
         self._pool.commit(chain, min(request.first_wanted, request.length - 1))
-        if request.pending:
+        if request.pending and request.error is None:
             return False
         try:
-            done = request.advance(self._context)
+            done = request.error is not None or request.advance(self._context)
         except GenPRMError as error:
             request.error, done = error, True
         if done:

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import ctypes
 import re
+import threading
 from collections.abc import Sequence
 from typing import Any
 
-from ..errors import BackendError
+from ..errors import BackendError, ClosedError
 from ..prompt import Segment, tokenizer_runs
 
 __all__ = ["Vocabulary"]
@@ -33,6 +34,8 @@ class Vocabulary:
         self.special: dict[str, int] = {}
         self._controls: set[int] = set()
         self._pieces: dict[int, bytes] = {}
+        self._in_use = threading.Lock()
+        self._closed = False
         user_defined: list[str] = []
         for token in range(self.size):
             attributes = library.llama_vocab_get_attr(vocab, token)
@@ -54,6 +57,11 @@ class Vocabulary:
             if longest_first
             else None
         )
+
+    def close(self) -> None:
+        """Let nobody tokenise any more; returns when nobody does, so that the model can be freed."""
+        with self._in_use:
+            self._closed = True
 
     def ends_turn(self, token: int) -> bool:
         """Whether the model ends its turn with this token: an end-of-generation or other control token."""
@@ -80,7 +88,10 @@ class Vocabulary:
             return []
         room = len(data) + 1
         buffer = (ctypes.c_int32 * room)()
-        count = self._library.llama_tokenize(self._vocab, data, len(data), buffer, room, False, False)
+        with self._in_use:
+            if self._closed:
+                raise ClosedError("the backend is closed")
+            count = self._library.llama_tokenize(self._vocab, data, len(data), buffer, room, False, False)
         if count < 0:
             raise BackendError(f"llama.cpp could not tokenise a text of {len(data)} bytes")
         return list(buffer[:count])

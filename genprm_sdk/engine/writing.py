@@ -33,7 +33,7 @@ class Writing:
     """
 
     def __init__(self, stops: Sequence[str]) -> None:
-        self._stops = [text.encode() for text in stops]
+        self._stops = [text.encode("utf-8", "replace") for text in stops]
         self._longest = max(map(len, self._stops), default=0)
         self._written = bytearray()
         self._ends: list[int] = []

@@ -8,11 +8,14 @@ from __future__ import annotations
 import asyncio
 import gc
 import math
+import struct
 import threading
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
 from genprm_sdk import (
@@ -471,3 +474,74 @@ async def test_one_engine_serves_several_event_loops(backend: LlamaCppBackend) -
 
     loops = [asyncio.to_thread(asyncio.run, elsewhere()) for _ in range(4)]
     assert set(await asyncio.gather(*loops)) == {expected}
+
+
+async def test_a_call_that_is_cancelled_twice_has_ended_when_it_returns(backend: LlamaCppBackend) -> None:
+    sequence = await opened(backend)
+    before = sequence.token_ids
+    for _ in range(10):
+        with anyio.move_on_after(0.02):  # cancels again on every turn of the loop
+            await sequence.generate([], 900, Sampling(temperature=2.0, top_k=0, top_p=1.0))
+        assert sequence.token_ids == before
+    added = await sequence.append([content(" and something else")])
+    await sequence.logits()
+    assert sequence.tokens == len(before) + added
+
+
+async def test_a_call_that_is_cancelled_as_it_ends_leaves_the_sequence_as_it_was(
+    backend: LlamaCppBackend,
+) -> None:
+    sequence = await opened(backend)
+    before = sequence.token_ids
+    task = asyncio.create_task(sequence.generate([], 3, GREEDY))
+    await asyncio.sleep(0)
+    generated = backend.engine._generated
+    while backend.engine._generated == generated:
+        time.sleep(0.001)  # noqa: ASYNC251 - the event loop must not learn that it is done
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert sequence.token_ids == before
+    assert (await sequence.generate([], 3, GREEDY)).tokens == 3
+
+
+async def test_closing_while_a_long_text_is_tokenised(backend: LlamaCppBackend) -> None:
+    sequence = await backend.open(prompt_of(backend))
+    appending = asyncio.create_task(sequence.append([content("7 + 8 = 15. " * 200_000)]))
+    await asyncio.sleep(0.01)
+    with pytest.raises(BackendError, match="in use by another task"):
+        await sequence.generate([], 5, GREEDY)
+    appending.cancel()
+    await backend.close()
+    with pytest.raises((asyncio.CancelledError, ClosedError)):
+        await appending
+
+
+@pytest.mark.parametrize("backend", [True], ids=["exact"], indirect=True)
+async def test_every_seed_is_a_seed(backend: LlamaCppBackend) -> None:
+    base = await opened(backend)
+    for seed in (-1, 2**32 - 1, 2**40):
+        sampling = Sampling(temperature=4, top_k=0, top_p=1, seed=seed)
+        texts = {(await (await base.fork()).generate([], 30, sampling)).text for _ in range(3)}
+        assert len(texts) == 1
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "complaint"),
+    [
+        ("qwen2.block_count", struct.pack("<I", 0), "no layers"),
+        ("qwen2.context_length", struct.pack("<I", 0), "no context"),
+        ("qwen2.attention.layer_norm_rms_epsilon", struct.pack("<f", math.nan), "epsilon"),
+        ("qwen2.attention.layer_norm_rms_epsilon", struct.pack("<f", -1.0), "epsilon"),
+    ],
+)
+async def test_sizes_at_which_llama_cpp_would_end_the_process(
+    tmp_path: Path, key: str, value: bytes, complaint: str
+) -> None:
+    data = bytearray(MODEL.read_bytes())
+    at = data.index(key.encode()) + len(key) + 4
+    data[at : at + len(value)] = value
+    path = tmp_path / "hostile.gguf"
+    path.write_bytes(data)
+    with pytest.raises(ModelFileError, match=complaint):
+        await LlamaCppBackend.load(path)

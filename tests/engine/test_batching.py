@@ -162,3 +162,15 @@ def test_exact_results_with_weights_in_tiles_must_be_asked_for_first(
         monkeypatch.setattr(Context, "_tiled", decided)
         Context(model, setup).free()
     assert os.environ[TILES] == "0"
+
+
+def test_a_long_prompt_is_not_starved_by_short_ones(scheduler: Scheduler) -> None:
+    long = Generate(prompt(20, 600), (), 1, GREEDY)
+    scheduler.submit(long)
+    for number in range(400):
+        for _ in range(8):
+            scheduler.submit(Generate(prompt(21 + number % 50, 30), (), 1, GREEDY))
+        scheduler.step()
+        if long.result is not None:
+            break
+    assert long.result is not None
