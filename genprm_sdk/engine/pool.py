@@ -97,11 +97,6 @@ class Pool:
         """Cells that hold something; a run that several share counts once."""
         return self._tree.size + self._uncommitted
 
-    @property
-    def cached(self) -> int:
-        """Cells that hold nothing of a chain that is being evaluated."""
-        return self.used - self.pinned()
-
     def pinned(self) -> int:
         """Cells that cannot be had before some chain is done."""
         return self._held_by(chain for chain in self._owners.values() if chain is not None and chain.busy)
@@ -243,12 +238,6 @@ class Pool:
                 return False
         return True
 
-    def preempt(self, chain: Chain) -> None:
-        """Make a chain that is being evaluated give way, if room is needed; it keeps its tokens."""
-        chain.busy = False
-        if chain.stream is not None:
-            self.commit(chain)
-
     def _give_way(self, may: Callable[[int], bool] | None = None) -> bool:
         """Empty the leaf that was used least recently, of those whose streams all may; idle ones may."""
         may = may or self._is_idle
@@ -263,7 +252,7 @@ class Pool:
         """Free the idle stream that was used least recently, with what it alone holds."""
         idle = filter(self._is_idle, self._owners)
         for stream in sorted(idle, key=lambda stream: self._used[stream]):
-            while stream in self._owners and (chain := self._owners[stream]) is not None:
+            if (chain := self._owners[stream]) is not None:
                 self._detach(chain)
             while stream in self._ends:
                 if self._ends[stream].children or len(self._ends[stream].streams) > 1:
