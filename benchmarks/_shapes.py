@@ -14,11 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import gguf
 import numpy as np
 from numpy.typing import NDArray
 
 from genprm_sdk.engine.library import library
 from genprm_sdk.models import find_model, read_gguf_metadata
+from genprm_sdk.training.gguf_header import add_sizes, add_tokenizer
 
 __all__ = ["SHAPES", "Model", "Piece", "Shape", "Texts", "find_shape"]
 
@@ -140,18 +142,9 @@ def _built(shape: Shape, folder: Path, threads: int) -> Path:
 
 def _write(shape: Shape, path: Path) -> None:
     """One Q8_0 file, tensor after tensor, so that no more than one of them is in memory."""
-    import gguf
-
     writer = gguf.GGUFWriter(path, "qwen2")
     writer.add_name(f"random weights, {shape.name}")
-    writer.add_context_length(shape.context)
-    writer.add_embedding_length(shape.width)
-    writer.add_block_count(shape.layers)
-    writer.add_feed_forward_length(shape.feed_forward)
-    writer.add_head_count(shape.heads)
-    writer.add_head_count_kv(shape.key_value_heads)
-    writer.add_layer_norm_rms_eps(1e-6)
-    writer.add_rope_freq_base(1e6)
+    add_sizes(writer, shape, rope_base=1e6)
     writer.add_file_type(int(gguf.LlamaFileType.MOSTLY_Q8_0))
     _add_tokenizer(writer, shape.vocabulary)
     tensors = list(_tensors(shape))
@@ -206,17 +199,11 @@ def _random_blocks(generator: np.random.Generator, rows: int, columns: int, sile
 
 
 def _add_tokenizer(writer: Any, size: int) -> None:
-    import gguf
-
     tokens, merges = _vocabulary(size)
     unused = RESERVED - len(SPECIAL_TOKENS)
     types = [gguf.TokenType.NORMAL] * (size - RESERVED)
     types += [gguf.TokenType.CONTROL] * len(SPECIAL_TOKENS) + [gguf.TokenType.UNUSED] * unused
-    writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre("qwen2")
-    writer.add_token_list(tokens)
-    writer.add_token_types([int(kind) for kind in types])
-    writer.add_token_merges(merges)
+    add_tokenizer(writer, tokens, [int(kind) for kind in types], merges)
     writer.add_eos_token_id(tokens.index("<|im_end|>"))
     writer.add_add_bos_token(False)
     writer.add_chat_template(CHAT_TEMPLATE)

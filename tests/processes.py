@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
-__all__ = ["alive", "children"]
+__all__ = ["alive", "children", "resident_mb"]
 
 
 def alive(pid: int) -> bool:
@@ -23,3 +24,9 @@ def children(pid: int) -> set[int]:
     except OSError:
         return set()
     return set(map(int, listed.split()))
+
+
+def resident_mb(pid: int) -> float:
+    """Memory of a process that is not swapped out, in MiB."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-from pathlib import Path
 
 import pytest
 
 from genprm_sdk import ContextLengthError, Verifier
 from genprm_sdk.backends.llama_cpp import LlamaCppBackend
+
+from .processes import resident_mb
 
 pytestmark = [pytest.mark.anyio, pytest.mark.soak]
 PROBLEM = "((3 + 4 * 2) - (5 - -6)) ="
@@ -23,11 +24,6 @@ STEPS = [
 
 def open_files() -> int:
     return len(os.listdir("/proc/self/fd"))
-
-
-def memory_mb() -> float:
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 async def test_a_thousand_checks_leave_nothing_behind() -> None:
@@ -50,7 +46,7 @@ async def test_a_thousand_checks_leave_nothing_behind() -> None:
 
         for number in range(50):
             await one(number)
-        files, memory = open_files(), memory_mb()
+        files, memory = open_files(), resident_mb(os.getpid())
         for start in range(50, 1000, 5):
             await asyncio.gather(*(one(number) for number in range(start, start + 5)))
         backend, _ = verifier._opened
@@ -58,4 +54,4 @@ async def test_a_thousand_checks_leave_nothing_behind() -> None:
         now = backend.snapshot()
         assert (now.open, now.running, now.waiting) == (0, 0, 0)
         assert open_files() <= files + 4
-        assert memory_mb() < memory + 60
+        assert resident_mb(os.getpid()) < memory + 60

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 
+from .gguf_header import add_sizes, add_tokenizer
 from .sft import Shape
 from .tokenizer import CHAT_TEMPLATE, SPECIAL_TOKENS
 
@@ -136,21 +137,10 @@ def export_model(
     writer = gguf.GGUFWriter(part, "qwen2")
     writer.add_name(card.name)
     writer.add_license("mit")
-    writer.add_context_length(shape.context)
-    writer.add_embedding_length(shape.width)
-    writer.add_block_count(shape.layers)
-    writer.add_feed_forward_length(shape.feed_forward)
-    writer.add_head_count(shape.heads)
-    writer.add_head_count_kv(shape.key_value_heads)
-    writer.add_layer_norm_rms_eps(1e-6)
-    writer.add_rope_freq_base(10000.0)
+    add_sizes(writer, shape, rope_base=10000.0)
     writer.add_file_type(int(FILE_TYPES[quantization]))
     tokens, types, merges = _vocabulary(tokenizer)
-    writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre("qwen2")
-    writer.add_token_list(tokens)
-    writer.add_token_types(types)
-    writer.add_token_merges(merges)
+    add_tokenizer(writer, tokens, types, merges)
     writer.add_eos_token_id(tokens.index(SPECIAL_TOKENS[0]))
     writer.add_eot_token_id(tokens.index(SPECIAL_TOKENS[2]))
     writer.add_add_bos_token(False)

@@ -14,7 +14,7 @@ from typing import Self
 
 from ..engine.context import MOST_STREAMS, Setup
 from ..engine.engine import Engine, EngineSequence
-from ..engine.fit import cache_bytes_per_token, check_memory, is_small, worthwhile_threads
+from ..engine.fit import cache_bytes_per_token, check_memory, head_widths, is_small, worthwhile_threads
 from ..engine.library import library
 from ..engine.metrics import Snapshot
 from ..errors import InputError, ModelFileError
@@ -172,9 +172,8 @@ def _check_shape(metadata: Metadata, file: Path) -> None:
 
     if not 1 <= size("block_count", 1) <= MOST_LAYERS or size("context_length", 1) < 1:
         raise ModelFileError(f"{file} says it has no layers or no context: it is damaged")
-    width = size("embedding_length", 0) // max(1, size("attention.head_count", 1))
-    key = size("attention.key_length", width)
-    if {size("attention.value_length", key), size("rope.dimension_count", key)} != {key}:
+    key, value = head_widths(metadata)
+    if {value, size("rope.dimension_count", key)} != {key}:
         raise ModelFileError(f"{file} has heads that differ in width: this library cannot run it")
     epsilon = metadata.get(f"{family}.attention.layer_norm_rms_epsilon", 0.0)
     if not isinstance(epsilon, float) or not 0 <= epsilon < 1:

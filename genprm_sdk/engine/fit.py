@@ -16,6 +16,7 @@ __all__ = [
     "available_bytes",
     "cache_bytes_per_token",
     "check_memory",
+    "head_widths",
     "is_small",
     "physical_cores",
     "worthwhile_threads",
@@ -39,9 +40,7 @@ def cache_bytes_per_token(metadata: Mapping[str, MetadataValue], cache_type: str
     family = text_value(metadata, "general.architecture")
     heads = whole_value(metadata, f"{family}.attention.head_count", 1)
     shared = whole_value(metadata, f"{family}.attention.head_count_kv", heads)
-    width = whole_value(metadata, f"{family}.embedding_length", 0) // max(1, heads)
-    key = whole_value(metadata, f"{family}.attention.key_length", width)
-    value = whole_value(metadata, f"{family}.attention.value_length", width)
+    key, value = head_widths(metadata)
     if cache_type.startswith("q") and (key % BLOCK or value % BLOCK):
         raise InputError(
             f"a cache of type {cache_type} needs heads of a multiple of {BLOCK} numbers; "
@@ -49,6 +48,15 @@ def cache_bytes_per_token(metadata: Mapping[str, MetadataValue], cache_type: str
         )
     layers = whole_value(metadata, f"{family}.block_count", 1)
     return max(1, int(layers * shared * (key + value) * CACHE_TYPES[cache_type]))
+
+
+def head_widths(metadata: Mapping[str, MetadataValue]) -> tuple[int, int]:
+    """Numbers in a key and in a value of one head."""
+    family = text_value(metadata, "general.architecture")
+    heads = whole_value(metadata, f"{family}.attention.head_count", 1)
+    width = whole_value(metadata, f"{family}.embedding_length", 0) // max(1, heads)
+    key = whole_value(metadata, f"{family}.attention.key_length", width)
+    return key, whole_value(metadata, f"{family}.attention.value_length", width)
 
 
 def check_memory(path: Path, cells: int, cell_bytes: int) -> None:

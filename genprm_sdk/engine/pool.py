@@ -207,7 +207,7 @@ class Pool:
         """Take a chain's stream away; what it has committed stays until its room is needed."""
         if chain.stream is not None and chain.node is not None:
             self.cut(chain, chain.node.end)
-            self._detach(chain)
+            self._detach(chain, for_good=True)
             self._tidy()
         chain.saved, chain.evaluated = None, 0
 
@@ -285,12 +285,12 @@ class Pool:
             self._ends[stream] = parent
         self._tree.remove(leaf)
 
-    def _detach(self, chain: Chain) -> None:
+    def _detach(self, chain: Chain, *, for_good: bool = False) -> None:
         """Part a chain, all of it committed, from its stream, which stays if the tree needs it."""
         stream = chain.stream
         assert stream is not None
         chain.stream = chain.node = None
-        if self._keeps_bits and chain.evaluated:
+        if self._keeps_bits and chain.evaluated and not for_good:
             chain.saved = self._streams.save(stream)
         else:
             chain.evaluated = 0

@@ -68,8 +68,9 @@ class Request(ABC):
     def advance(self, context: Context) -> bool:
         """Go on, all tokens having been evaluated; returns whether the request is done."""
 
-    def step_back(self) -> None:  # noqa: B027 - most have nothing to take back
-        """Give way in the middle: only the chain's tokens stay."""
+    def withdraw(self) -> None:
+        """Give the chain the tokens it had when the request was made."""
+        self._cut(self.length)
 
     def end(self) -> None:  # noqa: B027 - most have nothing to free
         """Free what the request holds, however it ended; twice is allowed."""
@@ -225,10 +226,6 @@ class ReadLabels(Request):
             for label in self._labels
         ]
         return True
-
-    def step_back(self) -> None:
-        self._cut(self.length)
-        self._lay()
 
     def _lay(self) -> None:
         """Put the longest branch that is not known yet behind the chain."""

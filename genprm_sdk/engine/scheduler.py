@@ -100,13 +100,13 @@ class Scheduler:
             self._running.remove(request)
         else:
             return False
-        del request.chain.tokens[request.length :], request.chain.alone[request.length :]
+        request.withdraw()
         self._end(request, request.length)
         return True
 
     def take_back(self, request: Request) -> None:
         """Give the chain of a request that is done the tokens it had before."""
-        del request.chain.tokens[request.length :], request.chain.alone[request.length :]
+        request.withdraw()
         self._pool.shorten(request.chain, max(0, request.length - 1))
 
     def release(self, chain: Chain) -> None:
@@ -156,7 +156,7 @@ class Scheduler:
                 return
             self._waiting.popleft()
             request.chain.busy = True
-            request.work.queued += time.perf_counter() - request.since
+            self._charge(request, Work(queued=time.perf_counter() - request.since))
             self._running.append(request)
 
     def _has_room_for(self, request: Request) -> bool:
@@ -172,7 +172,6 @@ class Scheduler:
     def _preempt_youngest(self) -> Request:
         request = max(self._running, key=lambda running: running.number)
         self._running.remove(request)
-        request.step_back()
         self._pool.shorten(request.chain, min(request.kept, len(request.chain.tokens) - 1))
         if request.chain.stream is not None:
             self._pool.commit(request.chain)
@@ -211,7 +210,8 @@ class Scheduler:
         led: set[tuple[int, int]] = set()
         for request in self._running:
             chain = request.chain
-            self._count_cached(request, self._pool.reuse(chain, request.first_wanted))
+            if found := self._pool.reuse(chain, request.first_wanted):
+                self._charge(request, Work(cached=found))
             if (request.pending > FEW or self._exact) and chain.node is not None:
                 place = (id(chain.node), chain.keys(chain.evaluated, chain.evaluated + 1)[0])
                 if chain.evaluated == chain.node.end and request.pending > 1:
@@ -225,12 +225,11 @@ class Scheduler:
         single, several = [], []
         for request in self._leading():
             alone, at = request.chain.alone, request.chain.evaluated
-            count = 1
-            if not alone[at]:
-                count = alone.index(True, at) - at if True in alone[at:] else len(alone) - at
-                several.append((request, min(count, BATCH - 1)))
-            else:
+            if alone[at]:
                 single.append((request, 1))
+            else:
+                end = next((end for end in range(at, len(alone)) if alone[end]), len(alone))
+                several.append((request, min(end - at, BATCH - 1)))
         self._alone_next = bool(single) and (self._alone_next or not several)
         plan = single if self._alone_next else several[:1]
         self._alone_next = not self._alone_next
@@ -252,14 +251,12 @@ class Scheduler:
         rows: list[Row] = []
         wanted: list[tuple[Request, int, int]] = []
         for request, count in plan:
+            tokens, stream, first_wanted = request.chain.tokens, request.chain.stream, request.first_wanted
+            assert stream is not None
             for position in self._positions(request.chain, count):
-                if position >= request.first_wanted:
+                if position >= first_wanted:
                     wanted.append((request, position, len(rows)))
-                stream = request.chain.stream
-                assert stream is not None
-                rows.append(
-                    Row(request.chain.tokens[position], position, stream, position >= request.first_wanted)
-                )
+                rows.append(Row(tokens[position], position, stream, position >= first_wanted))
         begin = time.perf_counter()
         try:
             self._context.decode(rows)
@@ -298,11 +295,9 @@ class Scheduler:
         """Take a request further behind its evaluated tokens; returns whether it is done."""
         chain = request.chain
         self._pool.evaluated(chain, count)
-        for work in (request.work, self._totals):
-            work.evaluated += count
-            work.evaluations += 1
-            work.companions += sequences
-            work.peak = max(work.peak, self._pool.used)
+        self._charge(
+            request, Work(evaluated=count, evaluations=1, companions=sequences, peak=self._pool.used)
+        )
         self._pool.commit(chain, min(request.first_wanted, request.length - 1))
         if request.pending and request.error is None:
             return False
@@ -331,9 +326,8 @@ class Scheduler:
         if chain.stream is not None:
             self._pool.commit(chain)
         chain.busy = False
-        self._totals.queued += request.work.queued
         request.end()
 
-    def _count_cached(self, request: Request, count: int) -> None:
-        request.work.cached += count
-        self._totals.cached += count
+    def _charge(self, request: Request, cost: Work) -> None:
+        request.work.add(cost)
+        self._totals.add(cost)

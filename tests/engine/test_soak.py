@@ -10,7 +10,6 @@ import gc
 import os
 import random
 import time
-from pathlib import Path
 
 import pytest
 
@@ -20,15 +19,12 @@ from genprm_sdk.engine.engine import EngineSequence
 from genprm_sdk.models import find_model
 from genprm_sdk.prompt import content, control
 
+from ..processes import resident_mb
+
 SECONDS = float(os.environ.get("GENPRM_SOAK_SECONDS", "1800"))
 pytestmark = [pytest.mark.anyio, pytest.mark.soak, pytest.mark.timeout(SECONDS * 2 + 120)]
 MODEL = find_model("genprm-mini")[1]
 PROMPTS = [f"Let's calculate {a} + {a} = {2 * a}. " * (1 + 3 * a) for a in range(1, 7)]
-
-
-def memory_mb() -> float:
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 async def converse(backend: LlamaCppBackend, rng: random.Random) -> None:
@@ -86,7 +82,7 @@ async def test_an_engine_that_is_used_for_long_is_as_good_as_new(exact: bool) ->
     load = LlamaCppBackend.load(MODEL, context=1024, capacity=8, threads=1, exact=exact, **room)
     async with await load as backend:
         await use(backend, SECONDS / 4)
-        memory = memory_mb()
+        memory = resident_mb(os.getpid())
         conversations, cancelled = await use(backend, SECONDS / 4)
         assert conversations > 50
         assert cancelled > 5
@@ -95,4 +91,4 @@ async def test_an_engine_that_is_used_for_long_is_as_good_as_new(exact: bool) ->
         now = backend.snapshot()
         assert (now.open, now.running, now.waiting) == (0, 0, 0)
         assert now.used_cells <= now.cells
-        assert memory_mb() < memory + 40
+        assert resident_mb(os.getpid()) < memory + 40

@@ -7,13 +7,12 @@ import os
 import random
 import signal
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
 from genprm_sdk.sandbox import Limits, Sandbox
 
-from ..processes import children
+from ..processes import children, resident_mb
 
 pytestmark = pytest.mark.anyio
 
@@ -28,10 +27,6 @@ BLOCKS = {
     "crashed": "from sympy import lambdify\nlambdify([], '__import__(\"os\")._exit(3)')()",
 }
 WEIGHTS = {"timeout": 0.002, "memory": 0.02, "output_limit": 0.01, "crashed": 0.02}
-
-
-def resident_mb(pid: int) -> float:
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 async def work(sandbox: Sandbox, blocks: int, sessions: int) -> Counter[str]:
