@@ -4,7 +4,8 @@
     python -m genprm_sdk.training.run genprm-mini --out build/genprm-mini --solver build/policy-mini
 
 Run it again after an interruption and it goes on from the last checkpoint. ``--minutes`` ends a run in time
-on a machine that is lent by the minute.
+on a machine that is lent by the minute. ``--start`` begins with a finished model, for instance to teach it a
+domain more.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ from pathlib import Path
 import torch
 from tokenizers import Tokenizer
 
+from genprm_sdk.errors import ModelError
+from genprm_sdk.models import find_model
+
 from .checkpoint import check_identity, latest_step
 from .curve import Curve
 from .dataset import example_texts
@@ -33,6 +37,7 @@ from .solving import exercise_texts, read_attempts, write_attempts
 from .sources import probes_of, source_of
 from .team import Team, TeamError, leading, usable_cores
 from .tokenizer import load_tokenizer, train_tokenizer
+from .trained import TrainedModel, model_of_file, trained_model
 from .worlds import WORLDS
 
 __all__ = ["Limits", "main", "run_recipe"]
@@ -54,11 +59,14 @@ def tokenizer_of(recipe: Recipe, folder: Path) -> Tokenizer:
     return load_tokenizer(path)
 
 
-def rest_of_identity(recipe: Recipe, tokenizer: Tokenizer) -> dict[str, object]:
+def rest_of_identity(recipe: Recipe, tokenizer: Tokenizer, start: Path | None = None) -> dict[str, object]:
     """What decides the weights beside shape and schedule."""
     fields = recipe.model_dump(mode="json", exclude={"shape", "schedule"})
     digest = hashlib.sha256(tokenizer.to_str().encode()).hexdigest()
-    return {"recipe": fields, "tokenizer": digest}
+    rest: dict[str, object] = {"recipe": fields, "tokenizer": digest}
+    if start is not None:
+        rest["start"] = hashlib.sha256(start.read_bytes()).hexdigest()
+    return rest
 
 
 @dataclass(frozen=True)
@@ -90,29 +98,27 @@ def machine_of(device: str | None = None, processes: int | None = None, threads:
     return Machine(device, processes or (usable_cores() if on_cpu else 1), threads)
 
 
-def attempts_of(recipe: Recipe, folder: Path, machine: Machine) -> Path:
-    """The file of the solver's attempts in its folder, sampled first if there is none.
+def attempts_of(recipe: Recipe, solver: Path, folder: Path, machine: Machine) -> Path:
+    """The file of the solver's attempts, sampled first if there is none.
+
+    It lies in the solver's folder, or in the run's own where the solver is a file.
 
     Raises:
         ValueError: The solver has not been trained as far as the second round.
     """
-    path = folder / "attempts.jsonl"
+    path = (solver if solver.is_dir() else folder) / "attempts.jsonl"
     if not path.exists():
-        solver = load_recipe(folder / "recipe.yaml")
         if recipe.attempts is None:
             raise RecipeError(f"{recipe.model} has no second round")
-        reached = latest_step(folder / "checkpoints") or 0
-        needed = solver.attempts.from_step if solver.attempts else solver.schedule.steps
-        if reached < needed:
-            raise ValueError(f"the solver in {folder} is at step {reached} of {needed}: train it first")
-        weights = load_weights(solver.shape, folder / "checkpoints")
-        tokenizer = load_tokenizer(folder / "tokenizer.json")
-        exercises = draw_exercises(list(solver.shares), recipe.attempts.for_each_domain, "attempts")
-        _say(f"sampling {len(exercises):,} attempts of {solver.model}, step {reached}")
+        if solver.is_dir():
+            _check_far_enough(solver)
+        model = trained_model(solver)
+        exercises = draw_exercises(model.domains, recipe.attempts.for_each_domain, "attempts")
+        _say(f"sampling {len(exercises):,} attempts of {model.name}")
         attempts = sample_attempts(
-            weights,
-            solver.shape,
-            tokenizer,
+            model.weights,
+            model.shape,
+            model.tokenizer,
             exercises,
             recipe.attempts.temperature,
             device=machine.device or "cpu",
@@ -120,6 +126,14 @@ def attempts_of(recipe: Recipe, folder: Path, machine: Machine) -> Path:
         )
         write_attempts(path, attempts)
     return path
+
+
+def _check_far_enough(folder: Path) -> None:
+    solver = load_recipe(folder / "recipe.yaml")
+    reached = latest_step(folder / "checkpoints") or 0
+    needed = solver.attempts.from_step if solver.attempts else solver.schedule.steps
+    if reached < needed:
+        raise ValueError(f"the solver in {folder} is at step {reached} of {needed}: train it first")
 
 
 @dataclass(frozen=True)
@@ -130,6 +144,7 @@ class _Round:
     folder: Path
     attempts: Path | None
     initial: dict[str, torch.Tensor] | None
+    start: Path | None
     until: int
     minutes: float | None
     machine: Machine
@@ -143,7 +158,7 @@ class _Round:
             source_of(recipe, tokenizer, attempts),
             recipe.schedule,
             self.folder / "checkpoints",
-            identity=rest_of_identity(recipe, tokenizer),
+            identity=rest_of_identity(recipe, tokenizer, self.start),
             initial=self.initial,
             probes=probes_of(recipe, tokenizer) if measured else None,
             device=self.machine.device,
@@ -166,37 +181,46 @@ def run_recipe(
     solver: Path | None = None,
     limits: Limits | None = None,
     machine: Machine | None = None,
+    start: Path | None = None,
 ) -> Path | None:
     """Train, or go on training; returns the GGUF file once the recipe is done.
 
     Args:
         recipe: What to train.
         folder: Where vocabulary, checkpoints, curve and result lie.
-        solver: The trained solver's folder, for a verifier with a second round.
+        solver: The trained solver, for a verifier with a second round: its run's folder, or its file.
         limits: Where to stop before the end.
         machine: What to run on; by default a GPU if there is one, else all cores up to four.
+        start: A model file to begin with, in place of fresh weights or the solver's; its vocabulary stays.
     """
     limits, machine = limits or Limits(), machine or machine_of()
     keep_freed_memory()
     folder.mkdir(parents=True, exist_ok=True)
+    started = None if start is None else model_of_file(start)
+    if started is not None and not (folder / "tokenizer.json").exists():
+        started.tokenizer.save(str(folder / "tokenizer.json"))
     tokenizer = tokenizer_of(recipe, folder)
     checkpoints = folder / "checkpoints"
-    rest = rest_of_identity(recipe, tokenizer)
+    rest = rest_of_identity(recipe, tokenizer, start)
     check_identity(checkpoints, identity_of(recipe.shape, recipe.schedule, rest))
     (folder / "recipe.yaml").write_text(
         json.dumps(recipe.model_dump(mode="json"), indent=1), encoding="utf-8"
     )
     initial = None
-    if recipe.start_from_solver and latest_step(checkpoints) is None:
-        initial = _weights_of_solver(recipe, tokenizer, _solver(solver))
+    if latest_step(checkpoints) is None:
+        if started is None and recipe.start_from_solver:
+            started = trained_model(_solver(solver))
+        if started is not None:
+            initial = _weights_to_start_from(started, recipe, tokenizer)
     for until, attempts_needed in _rounds(recipe, limits.until):
         reached = latest_step(checkpoints) or 0
         if reached >= until:
             continue
         attempts = None
         if attempts_needed:
-            attempts = attempts_of(recipe, _solver(solver) if recipe.role == "verifier" else folder, machine)
-        part = _Round(recipe, folder, attempts, initial, until, limits.minutes, machine)
+            its_solver = _solver(solver) if recipe.role == "verifier" else folder
+            attempts = attempts_of(recipe, its_solver, folder, machine)
+        part = _Round(recipe, folder, attempts, initial, start, until, limits.minutes, machine)
         curve = Curve(folder, reached)
         with leading(machine.processes, _train_along, part) as team:
             for progress in part.progresses(team, measured=True):
@@ -209,19 +233,20 @@ def run_recipe(
     return _export(recipe, folder, tokenizer)
 
 
-def _solver(folder: Path | None) -> Path:
-    if folder is None:
-        raise ValueError("the recipe needs a trained solver: give its folder with --solver")
-    return folder
+def _solver(path: Path | None) -> Path:
+    if path is None:
+        raise ValueError("the recipe needs a trained solver: give its folder or its file with --solver")
+    return path
 
 
-def _weights_of_solver(recipe: Recipe, tokenizer: Tokenizer, folder: Path) -> dict[str, torch.Tensor]:
-    solver = load_recipe(folder / "recipe.yaml")
-    if load_tokenizer(folder / "tokenizer.json").to_str() != tokenizer.to_str():
-        raise RecipeError(f"{recipe.model} cannot start from {solver.model}: their vocabularies differ")
-    if replace(solver.shape, context=recipe.shape.context) != recipe.shape:
-        raise RecipeError(f"{recipe.model} cannot start from {solver.model}: their shapes differ")
-    return load_weights(solver.shape, folder / "checkpoints")
+def _weights_to_start_from(
+    model: TrainedModel, recipe: Recipe, tokenizer: Tokenizer
+) -> dict[str, torch.Tensor]:
+    if model.tokenizer.to_str() != tokenizer.to_str():
+        raise RecipeError(f"{recipe.model} cannot start from {model.name}: their vocabularies differ")
+    if replace(model.shape, context=recipe.shape.context) != recipe.shape:
+        raise RecipeError(f"{recipe.model} cannot start from {model.name}: their shapes differ")
+    return model.weights
 
 
 def _rounds(recipe: Recipe, until: int | None) -> Iterator[tuple[int, bool]]:
@@ -266,7 +291,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("recipe", help="a bundled recipe's name, or a YAML file")
     parser.add_argument("--out", type=Path, required=True, help="the run's folder")
     parser.add_argument(
-        "--solver", type=Path, help="the trained solver's folder, for a verifier's second round"
+        "--solver",
+        help="the trained solver of a verifier's second round: its folder, its file or a bundled one's name",
+    )
+    parser.add_argument(
+        "--start", help="a finished model to go on training: its file or a bundled one's name"
     )
     parser.add_argument("--device", help="cpu, cuda, …; by default a GPU where there is one")
     parser.add_argument(
@@ -281,8 +310,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         recipe = load_recipe(path if path.suffix == ".yaml" else bundled_recipe(given.recipe))
         limits = Limits(given.until, given.minutes)
         machine = machine_of(given.device, given.processes, given.threads)
-        result = run_recipe(recipe, given.out, given.solver, limits, machine)
-    except (ValueError, OSError) as error:
+        start = None if given.start is None else find_model(given.start)[1]
+        solver = given.solver
+        if solver is not None and not Path(solver).is_dir():
+            _, solver = find_model(solver)
+        result = run_recipe(recipe, given.out, solver and Path(solver), limits, machine, start)
+    except (ValueError, OSError, ModelError) as error:
         _say(f"error: {error}")
         return 2
     except TeamError as error:

@@ -11,12 +11,12 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
-__all__ = ["CHAT_TEMPLATE", "SPECIAL_TOKENS", "load_tokenizer", "train_tokenizer"]
+__all__ = ["CHAT_TEMPLATE", "SPECIAL_TOKENS", "load_tokenizer", "tokenizer_of_pieces", "train_tokenizer"]
 
 SPECIAL_TOKENS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 
@@ -77,10 +77,30 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int, spaced: int = WITH_SP
         raise ValueError(
             f"the texts give {len(vocab)} tokens, not {vocabulary}: take a smaller vocabulary or more texts"
         )
-    tokenizer = Tokenizer.from_str(json.dumps(state))
+    return _finished(Tokenizer.from_str(json.dumps(state)))
+
+
+def tokenizer_of_pieces(tokens: Sequence[str], merges: Sequence[str]) -> Tokenizer:
+    """The tokenizer of a model file, from its tokens by number and its merges in order, parts a space apart.
+
+    Raises:
+        ValueError: The special tokens do not come first, or a merge is no pair.
+    """
+    if tuple(tokens[: len(SPECIAL_TOKENS)]) != SPECIAL_TOKENS:
+        raise ValueError(f"the vocabulary does not begin with {', '.join(SPECIAL_TOKENS)}")
+    pairs = [tuple(merge.split(" ")) for merge in merges]
+    if any(len(pair) != 2 for pair in pairs):
+        raise ValueError("a merge is no pair")
+    vocabulary = {token: number for number, token in enumerate(tokens)}
+    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[(pair[0], pair[-1]) for pair in pairs]))
+    tokenizer.add_special_tokens(list(SPECIAL_TOKENS))
+    return _finished(tokenizer)
+
+
+def _finished(tokenizer: Tokenizer) -> Tokenizer:
     tokenizer.pre_tokenizer = _pre_tokenizer()
     tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.encode_special_tokens = True
+    tokenizer.encode_special_tokens = True  # in text they are text
     return tokenizer
 
 
