@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import random
 import re
+import string
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -72,6 +73,28 @@ COMMON = listed(
     """
 )
 
+SPOKEN = listed(
+    """
+    absolute afternoon analyze another answers any asked assistant ball balls base before black blue book
+    books boxed boxes bracket brackets broken brown cake calculate check cited claim claims clues code
+    coin coins cookies cracked crimson critique cupcakes cups delivery differ different dishes due each
+    else empty equation error evaluate every everybody exchange expensive fifth final finally find finds
+    finished first fits fixed flat follow following four fourth from fruits full fullback game gets ghost
+    given gives golfer gray have heaviest held hold holding holds holiday identify input into items its
+    join joins judgement just keep keeps kingfisher kite know lamps last left leftmost letters logically
+    look looking makes many math most must name names newer next nothing now number numbers objects onions
+    open options order ordering orders other others output paragraph paragraphs part partner partners
+    parts pears pens pink play player polished position positions potential presents print prints printv
+    purple put puts python range reads reason replay return review rewrite rewrites right rightmost said
+    same sandwich sentence sequence seven seventh short shortest should simplify solution solve sort
+    sorted split stack stamps start starts state statement statements step steps subpart sure swap swaps
+    system take takes task teal teapot than that their theirs them then there therefore they thing things
+    third this through together told topmost track tuesday turquoise umbrella unknown user val values vase
+    verify violin what which white with within word words work workers works write writes wrong years your
+    """
+)
+"""Words of the worlds' own language. Their tokens are rare in other words, and must be copied there too."""
+
 CONTRACTIONS = listed(
     "can't didn't hadn't hasn't isn't she'll they've wasn't we'll we've weren't won't you're"
 )
@@ -123,6 +146,21 @@ def pseudo_word(rng: random.Random, longest: int) -> str:
             return word
 
 
+def spoken_word(rng: random.Random, longest: int) -> str:
+    """A word of the worlds' own language, mostly with something before or behind it."""
+    while True:
+        word = rng.choice(SPOKEN)
+        draw = rng.random()
+        if draw < 0.3:
+            word = rng.choice((rng.choice(PREFIXES), syllable(rng))) + word
+        elif draw < 0.6:
+            word = word[: rng.randint(2, len(word))] + rng.choice((rng.choice(ENDINGS), syllable(rng)))
+        elif draw < 0.75:
+            word = word[: rng.randint(2, len(word))] + rng.choice(SPOKEN)
+        if len(word) <= longest:
+            return word
+
+
 def relative(word: str, rng: random.Random, longest: int) -> str:
     """A word with the same beginning, now and then with the whole word as its beginning."""
     if len(word) < 5 and rng.random() < 0.2:
@@ -139,10 +177,14 @@ def drawn_words(rng: random.Random, count: int, longest: int = 15) -> list[str]:
         draw = rng.random()
         if words and draw < related:
             word = relative(rng.choice(list(words)), rng, longest)
-        elif draw < 0.5 or longest < 6:
+        elif draw < 0.35:
+            word = spoken_word(rng, longest)
+        elif draw < 0.6 or longest < 6:
             word = rng.choice(COMMON) if rng.random() < 0.6 else pseudo_word(rng, longest)
-        elif draw < 0.505:
+        elif draw < 0.605:
             word = rng.choice(CONTRACTIONS)
+        elif draw < 0.625:
+            word = "".join(rng.choices(string.ascii_lowercase, k=rng.randint(2, 6)))
         else:
             word = pseudo_word(rng, longest)
         if len(word) <= longest:
