@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from .backends import Backend, Counters, Generation, OpenSequence, Sampling
+from .diagnostics import Diagnostics
 from .errors import (
     BackendError,
     ClosedError,
@@ -23,24 +24,45 @@ from .errors import (
     SandboxError,
     SandboxUnavailable,
     UnknownModelError,
+    UnreadableVerdictWarning,
 )
-from .events import Event, Finished, PathFinished, StepFinished, StepStarted
+from .events import (
+    CodeExecuted,
+    Event,
+    Finished,
+    PathFinished,
+    PathRestarted,
+    StepFinished,
+    StepStarted,
+    TextWritten,
+)
 from .models import VerifierSettings
+from .modes import History, Reasoning
+from .options import Adaptive, Budget, Cascade, CheckOptions
 from .sandbox import Limits, Sandbox
-from .types import CodeRun, Report, Solution, StepResult, Usage, VerificationPath, split_steps
-from .verifier import Verifier
+from .scoring import SolutionScores
+from .types import CodeRun, Report, Solution, StepResult, Usage, VerificationPath, Votes, split_steps
+from .verifier import Checked, Ranked, Verifier
 
 __all__ = [
+    "Adaptive",
     "Backend",
     "BackendError",
+    "Budget",
+    "Cascade",
+    "CheckOptions",
+    "Checked",
     "ClosedError",
+    "CodeExecuted",
     "CodeRun",
     "ContextLengthError",
     "Counters",
+    "Diagnostics",
     "Event",
     "Finished",
     "GenPRMError",
     "Generation",
+    "History",
     "InputError",
     "Limits",
     "MissingExtraError",
@@ -48,20 +70,27 @@ __all__ = [
     "ModelFileError",
     "OpenSequence",
     "PathFinished",
+    "PathRestarted",
+    "Ranked",
+    "Reasoning",
     "Report",
     "Sampling",
     "Sandbox",
     "SandboxError",
     "SandboxUnavailable",
     "Solution",
+    "SolutionScores",
     "StepFinished",
     "StepResult",
     "StepStarted",
+    "TextWritten",
     "UnknownModelError",
+    "UnreadableVerdictWarning",
     "Usage",
     "VerificationPath",
     "Verifier",
     "VerifierSettings",
+    "Votes",
     "split_steps",
 ]
 

@@ -1,96 +1,230 @@
-"""The GenPRM loop: verification paths over the steps of a solution.
+"""The GenPRM loop: what a path sees of earlier steps, and the paths of one check over all of them.
 
-A path drives one turn's state machine against an open sequence and a sandbox session. ``Paths`` holds what
-the paths of one check share and keep: with the history ``steps`` one trunk that all of them fork, with the
-history ``rationales`` a sequence a path that grows by its own turns. Knows no engine and no report.
+A ``Conversation`` is a prompt that ends with the step to be judged; three kinds of paths keep one each
+(history ``rationales``), or share one (``shared``, ``steps``). Knows no report and no vote.
+
+What does not fit is forgotten by one rule: where a conversation leaves no room for a turn, the older half of
+the verifications that it still shows is left out of it, and again, until there is room or none is left. Steps
+are never left out.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import time
-from collections.abc import Callable, Iterator
-from contextlib import AsyncExitStack, contextmanager
-from dataclasses import dataclass, replace
-from types import TracebackType
-from typing import Self
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Protocol
 
-from .backends.base import Backend, OpenSequence, Sampling, Work
+from .backends.base import Backend, OpenSequence
 from .errors import ContextLengthError
-from .prompt import content
-from .protocol import (
-    Action,
-    Append,
-    Execute,
-    Generate,
-    Generated,
-    Layout,
-    ReadVerdict,
-    Rewind,
-    TurnResult,
-    TurnSettings,
-    verification_turn,
-)
+from .events import Event
+from .modes import History
+from .prompt import Segment
+from .protocol import Layout, TurnResult
 from .sandbox import Sandbox, Session
-from .types import CodeRun, Solution, Usage, VerificationPath
-from .wording import VERDICT_CANDIDATES
+from .tracing import span
+from .turn import Method, Place, Turn
+from .types import Solution, VerificationPath
 
-__all__ = ["LEAST_ROOM", "Method", "Paths", "most_room", "waves"]
+__all__ = ["Paths", "Room", "open_paths", "room_for"]
 
-NO_CODE = "Code format error: No code found."
+LEAST_SHARE = 4
+"""A turn is kept at least this part of the context free, if it may take as much."""
 
 
-@dataclass(frozen=True)
-class Method:
-    """How a check is done, apart from the solution.
+class Conversation:
+    """A sequence that ends with the step to be judged, and what it was made of.
+
+    Args:
+        backend: Where it is opened.
+        layout: Where things stand in it.
+        solution: What is judged.
+        longest_turn: Tokens to keep free.
+    """
+
+    def __init__(self, backend: Backend, layout: Layout, solution: Solution, longest_turn: int) -> None:
+        self._backend = backend
+        self._layout = layout
+        self._steps = solution.steps
+        self._problem = solution.problem
+        self._most = backend.context - min(longest_turn, backend.context // LEAST_SHARE)
+        self._turns: list[str | None] = []
+        self._sequence: OpenSequence | None = None
+        self.forgotten = 0
+
+    @property
+    def step(self) -> int:
+        """The step at its end."""
+        return len(self._turns)
+
+    async def sequence(self) -> OpenSequence:
+        """It, opened if it is not.
+
+        Raises:
+            ContextLengthError: It does not fit; names the step.
+        """
+        if self._sequence is None:
+            self._sequence = await self._opened(self._turns)
+        return self._sequence
+
+    async def at(self, step: int) -> OpenSequence:
+        """Another sequence that ends with an earlier step, as this one did then; the caller closes it."""
+        return await self._opened(self._turns[:step])
+
+    async def advance(self, turn: str | None, written: OpenSequence | None = None) -> None:
+        """Go on to the next step.
+
+        Args:
+            turn: The verification that is shown of the step before; None shows none.
+            written: A sequence that ends with that verification, to go on with; it is this one's from now on.
+
+        Raises:
+            ContextLengthError: The steps alone do not fit; names the step.
+        """
+        next_step = self._steps[self.step + 1]
+        self._turns.append(turn)
+        if written is not None:
+            await self.park()
+            self._sequence = written
+        if self._sequence is not None:
+            try:
+                if written is not None:
+                    await written.append(self._layout.after_generated_turn(next_step))
+                else:
+                    await self._sequence.append(self._between(turn, next_step))
+            except ContextLengthError as error:
+                await self.park()
+                if not self._forget():
+                    raise naming(self.step, error) from error
+        await self._make_room()
+
+    async def _make_room(self) -> None:
+        while True:
+            try:
+                sequence = await self.sequence()
+            except ContextLengthError:
+                if not self._forget():
+                    raise
+                continue
+            if sequence.tokens <= self._most or not self._forget():
+                return
+            await self.park()
+
+    def _forget(self) -> bool:
+        """Leave out the older half of the verifications that are still shown; whether there was one."""
+        shown = [index for index, turn in enumerate(self._turns) if turn is not None]
+        for index in shown[: (len(shown) + 1) // 2]:
+            self._turns[index] = None
+            self.forgotten += 1
+        return bool(shown)
+
+    def _between(self, turn: str | None, step: str) -> list[Segment]:
+        return self._layout.next_step(step) if turn is None else self._layout.after_turn(turn, step)
+
+    async def _opened(self, turns: Sequence[str | None]) -> OpenSequence:
+        sequence: OpenSequence | None = None
+        try:
+            at = 0
+            sequence = await self._backend.open(self._layout.opening(self._problem, self._steps[0]))
+            for at, turn in enumerate(turns, start=1):
+                await sequence.append(self._between(turn, self._steps[at]))
+        except BaseException as error:
+            if sequence is not None:
+                await sequence.close()
+            if isinstance(error, ContextLengthError):
+                raise naming(at, error) from error
+            raise
+        return sequence
+
+    async def park(self) -> None:
+        """Free the sequence; it is opened again where it is needed."""
+        sequence, self._sequence = self._sequence, None
+        if sequence is not None:
+            await sequence.close()
+
+
+def naming(step: int, error: ContextLengthError) -> ContextLengthError:
+    """The error with the step that did not fit in front."""
+    return ContextLengthError(f"step {step}: {error}")
+
+
+class Room:
+    """How many sequences a check may hold, and who holds them.
 
     Attributes:
-        layout: Where things stand in a prompt.
-        turn: Parts and budgets of a turn.
-        sampling: How tokens are drawn; its seed is replaced by one that belongs to path, step and call.
-        seed: The check's seed.
+        kept: Those that are held from step to step.
+        a_turn: Those that a turn holds while it runs.
     """
 
-    layout: Layout
-    turn: TurnSettings
-    sampling: Sampling
-    seed: int
+    def __init__(self, held: int, kept: int, a_turn: int) -> None:
+        self.kept = kept
+        self.a_turn = a_turn
+        self._turns = asyncio.Semaphore(max(1, (held - kept) // a_turn))
 
-    def draw(self, path: int, step: int, call: int) -> Sampling:
-        """Sampling for one generation, independent of what else runs and when."""
-        digest = hashlib.blake2b(f"{self.seed}/{path}/{step}/{call}".encode(), digest_size=4).digest()
-        return replace(self.sampling, seed=int.from_bytes(digest, "big"))
-
-
-LEAST_ROOM = 2
-"""Sequences without which no path can run: what it starts from, and the turn it writes."""
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Room for one turn."""
+        async with self._turns:
+            yield
 
 
-def most_room(samples: int) -> int:
-    """Sequences that so many paths can make use of."""
-    return 2 * samples + 1
+def room_for(history: History, samples: int, capacity: int, *, catches_up: bool) -> tuple[int, int, int]:
+    """Sequences kept from step to step, those of a turn, and the least that a check needs.
 
-
-def waves(method: Method, samples: int, room: int) -> list[range]:
-    """Path numbers that run through the solution together, in ``room`` sequences.
-
-    Paths with a history of their own hold one sequence each and need another while they verify.
+    Paths with a history of their own keep a sequence each, where the backend has so many places; else they
+    read their history again for every step.
     """
-    size = samples if method.layout.history == "steps" else max(1, room // 2)
-    return [range(start, min(start + size, samples)) for start in range(0, samples, size)]
+    if history == History.RATIONALES:
+        kept, a_turn = (samples, 1) if samples < capacity else (0, 2)
+    else:
+        kept, a_turn = 1, 2 if catches_up else 1
+    return kept, a_turn, min(kept + a_turn, capacity)
 
 
-class Paths:
-    """The paths of one wave, from the first step to the last.
+class Paths(Protocol):
+    """The paths of one check."""
+
+    async def begin(self) -> None:
+        """Open the first step."""
+        ...
+
+    def ready(self) -> list[int]:
+        """Numbers of the paths that can judge this step."""
+        ...
+
+    async def verify(self, path: int, stage: int) -> VerificationPath:
+        """Judge this step on one path; different paths may at once."""
+        ...
+
+    async def advance(self) -> None:
+        """Go on to the next step.
+
+        Raises:
+            ContextLengthError: It does not fit.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Free every sequence and session."""
+        ...
+
+
+Hear = Callable[[Event], None]
+Extra = Callable[[int, VerificationPath], None]
+
+
+class _Workshop:
+    """What all kinds of paths share: where sequences, sessions and turns come from.
 
     Args:
         backend: Where sequences are opened.
-        sandbox: Where code runs, one session a path; None where none is run.
+        sandbox: Where code runs; None where none is run.
         method: How it is done.
         solution: What is checked.
-        numbers: The paths' numbers.
-        room: Sequences that may be open at once.
+        samples: Paths.
+        room: Room for sequences.
+        hear: Called with what happens inside turns, or None.
+        extra: Called with judgements of earlier steps that paths make in order to catch up.
     """
 
     def __init__(
@@ -99,213 +233,248 @@ class Paths:
         sandbox: Sandbox | None,
         method: Method,
         solution: Solution,
-        numbers: range,
-        room: int,
+        samples: int,
+        room: Room,
+        hear: Hear | None,
+        extra: Extra,
     ) -> None:
-        self._backend = backend
-        self._sandbox = sandbox
-        self._method = method
-        self._solution = solution
-        self._numbers = numbers
-        self._resources = AsyncExitStack()
-        self._bases: dict[int, OpenSequence] = {}
-        self._trunk: OpenSequence | None = None
-        self._sessions: dict[int, Session] = {}
-        self._shares_trunk = method.layout.history == "steps"
-        concurrent = room - 1 if self._shares_trunk else room - len(numbers)
-        self._turns = asyncio.Semaphore(max(1, concurrent))
+        self.backend = backend
+        self.sandbox = sandbox
+        self.method = method
+        self.solution = solution
+        self.samples = samples
+        self.room = room
+        self.extra = extra
+        self._hear = hear
 
-    async def __aenter__(self) -> Self:
-        await self._resources.__aenter__()
-        try:
-            if self._sandbox is not None:
-                for number in self._numbers:
-                    session = self._sandbox.session()
-                    self._sessions[number] = await self._resources.enter_async_context(session)
-            opening = self._method.layout.opening(self._solution.problem, self._solution.steps[0])
-            with naming_step(0):
-                self._trunk = await self._backend.open(opening)
-        except BaseException:
-            await self.__aexit__(None, None, None)
-            raise
-        return self
+    def conversation(self) -> Conversation:
+        return Conversation(self.backend, self.method.layout, self.solution, self.method.longest_turn)
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        try:
-            for sequence in (*self._bases.values(), self._trunk):
-                if sequence is not None:
-                    await sequence.close()
-        finally:
-            await self._resources.__aexit__(kind, error, trace)
+    def session(self) -> Session | None:
+        return None if self.sandbox is None else self.sandbox.session()
 
-    async def verify(self, step: int, finished: Callable[[VerificationPath], None]) -> None:
-        """Judge one step on every path; steps must come in order.
+    async def judge(
+        self,
+        place: Place,
+        base: OpenSequence,
+        session: Session | None,
+        forgotten: int = 0,
+        keep: Callable[[TurnResult, OpenSequence], None] | None = None,
+    ) -> VerificationPath:
+        """Run one turn.
 
         Args:
-            step: The step's index.
-            finished: Called with each path's result, in the order in which they finish.
-
-        Raises:
-            ContextLengthError: The step does not fit behind what the path already holds.
+            place: Which one.
+            base: What it forks.
+            session: Where its code runs.
+            forgotten: Verifications that the base no longer shows.
+            keep: Takes the finished turn and its sequence over, which is closed otherwise.
         """
-        if step and self._shares_trunk:
-            assert self._trunk is not None
-            with naming_step(step):
-                await self._trunk.append(self._method.layout.next_step(self._solution.steps[step]))
-        elif not step and not self._shares_trunk:
-            await self._fork_bases()
-        async with asyncio.TaskGroup() as group:
-            for number in self._numbers:
-                group.create_task(self._verify_on(number, step, finished))
-
-    async def _fork_bases(self) -> None:
-        assert self._trunk is not None
-        first, *others = self._numbers
-        for number in others:
-            self._bases[number] = await self._trunk.fork()
-        self._bases[first], self._trunk = self._trunk, None
-
-    async def _verify_on(self, number: int, step: int, finished: Callable[[VerificationPath], None]) -> None:
-        async with self._turns:
-            base = self._trunk if self._shares_trunk else self._bases[number]
-            assert base is not None
-            turn = _RunningTurn(self._method, base, self._sessions.get(number), number, step)
+        turn = Turn(self.method, place, base, session, self._hear)
+        with span("path", step=place.step, path=place.path, reasoning=self.method.stages[place.stage]):
             try:
                 result = await turn.run()
-                if not self._shares_trunk and step + 1 < len(self._solution.steps):
-                    await self._continue_base(number, step, turn, result)
+                if keep is not None:
+                    keep(result, turn.give_sequence())
             finally:
                 await turn.close()
-        finished(turn.path(result))
-
-    async def _continue_base(self, number: int, step: int, turn: _RunningTurn, result: TurnResult) -> None:
-        """Make the finished turn and the next step part of the path's own history."""
-        layout, text = self._method.layout, self._solution.steps[step + 1]
-        with naming_step(step + 1):
-            if layout.style == "reference":
-                await self._bases[number].append(layout.after_turn(result.text, text))
-            else:
-                old, self._bases[number] = self._bases[number], turn.give_sequence()
-                await old.close()
-                await self._bases[number].append(layout.after_generated_turn(text))
+        return turn.path(result, forgotten)
 
 
-@contextmanager
-def naming_step(step: int) -> Iterator[None]:
-    """Say in a ``ContextLengthError`` which step did not fit."""
-    try:
-        yield
-    except ContextLengthError as error:
-        raise ContextLengthError(f"step {step}: {error}") from error
+class _StepsPaths:
+    """Paths that see the steps alone: forks of one conversation, with a session each.
 
+    A session's variables come from its path's own code, and the model, which sees no earlier code, counts on
+    them: a path that was left out on earlier steps catches up on them before it judges this one.
+    """
 
-class _RunningTurn:
-    """One turn's machine, the sequence it writes to, and what it has cost."""
+    def __init__(self, workshop: _Workshop) -> None:
+        self._workshop = workshop
+        self._trunk = workshop.conversation()
+        self._sessions: dict[int, Session | None] = {}
+        self._executed: dict[int, int] = {}
 
-    def __init__(
-        self, method: Method, base: OpenSequence, session: Session | None, number: int, step: int
-    ) -> None:
-        self._method = method
-        self._base = base
-        self._session = session
-        self._number = number
-        self._step = step
-        self._sequence: OpenSequence | None = None
-        self._work = Work()
-        self._calls = 0
-        self._prompt = self._generated = self._shared = self._runs = 0
-        self._out_of_context = False
-        self._started = time.monotonic()
-        self._text = ""
+    async def begin(self) -> None:
+        await self._trunk.sequence()
 
-    async def run(self) -> TurnResult:
-        machine = verification_turn(self._step, self._method.turn)
-        try:
-            action = next(machine)
-            while True:
-                action = machine.send(await self._do(action))
-        except StopIteration as end:
-            result: TurnResult = end.value
-            return result
-        except ContextLengthError:
-            self._out_of_context = True
-            return TurnResult(self._text, None, (), None, None, None)
-        finally:
-            machine.close()
+    def ready(self) -> list[int]:
+        return list(range(self._workshop.samples))
 
-    async def _do(self, action: Action) -> int | Generated | CodeRun | tuple[float, float]:
-        if isinstance(action, Append):
-            return await self._append(action.text)
-        if isinstance(action, Rewind):
-            await self.close()
-            self._text = ""
-            return await self._append(action.text)
-        if isinstance(action, Execute):
-            return await self._execute(action.code)
-        assert self._sequence is not None
-        if isinstance(action, ReadVerdict):
-            p_yes, p_no = await self._sequence.probabilities(VERDICT_CANDIDATES)
-            return p_yes, p_no
-        return await self._generate(self._sequence, action)
+    async def verify(self, path: int, stage: int) -> VerificationPath:
+        workshop, step = self._workshop, self._trunk.step
+        async with workshop.room.turn():
+            session = None
+            if workshop.method.stages[stage].executes:
+                if path not in self._sessions:
+                    self._sessions[path] = workshop.session()
+                session = self._sessions[path]
+                await self._catch_up(path, stage, session)
+                self._executed[path] = step + 1
+            return await workshop.judge(Place(path, step, stage), await self._trunk.sequence(), session)
 
-    async def _append(self, text: str) -> int:
-        segments = [content(text)] if text else []
-        if self._sequence is None:
-            self._sequence = await self._base.fork()
-            self._shared += self._base.tokens
-            segments = [*self._method.layout.asking(), *segments]
-        self._prompt += await self._sequence.append(segments)
-        self._text += text
-        return self._sequence.tokens - self._base.tokens
+    async def _catch_up(self, path: int, stage: int, session: Session | None) -> None:
+        for step in range(self._executed.get(path, 0), self._trunk.step):
+            base = await self._trunk.at(step)
+            try:
+                judged = await self._workshop.judge(Place(path, step, stage), base, session)
+            finally:
+                await base.close()
+            self._executed[path] = step + 1
+            self._workshop.extra(step, judged)
 
-    async def _generate(self, sequence: OpenSequence, action: Generate) -> Generated:
-        sampling = self._method.draw(self._number, self._step, self._calls)
-        self._calls += 1
-        generation = await sequence.generate((*action.stop, *action.pause), action.max_tokens, sampling)
-        self._generated += generation.tokens
-        self._text += generation.text
-        return Generated(generation.text, generation.stop, sequence.tokens - self._base.tokens)
-
-    async def _execute(self, code: str | None) -> CodeRun:
-        if code is None:
-            return CodeRun(code="", status="error", message=NO_CODE, feedback=NO_CODE)
-        assert self._session is not None, "a method that executes code has a sandbox"
-        self._runs += 1
-        return await self._session.run(code)
-
-    def give_sequence(self) -> OpenSequence:
-        """Hand over the sequence that holds the finished turn."""
-        assert self._sequence is not None
-        sequence, self._sequence = self._sequence, None
-        self._work.add(sequence.work)
-        return sequence
+    async def advance(self) -> None:
+        await self._trunk.advance(None)
 
     async def close(self) -> None:
-        if self._sequence is not None:
-            await self.give_sequence().close()
+        await self._trunk.park()
+        for session in self._sessions.values():
+            if session is not None:
+                await session.close()
 
-    def path(self, result: TurnResult) -> VerificationPath:
-        return VerificationPath(
-            index=self._number,
-            verdict=result.verdict,
-            score=result.score,
-            text=result.text,
-            analysis=result.analysis,
-            code_runs=result.code_runs,
-            degraded="context" if self._out_of_context else result.degraded,
-            usage=Usage(
-                prompt_tokens=self._prompt,
-                shared_tokens=self._shared,
-                cached_tokens=self._work.cached,
-                evaluated_tokens=self._work.evaluated,
-                generated_tokens=self._generated,
-                model_runs=self._work.evaluations,
-                companions=self._work.companions,
-                cache_peak=self._work.peak,
-                queued_seconds=self._work.queued,
-                code_runs=self._runs,
-                seconds=time.monotonic() - self._started,
-            ),
-        )
+
+class _SharedPaths:
+    """Paths that see one verification of each earlier step, that of path 0, and begin with its variables."""
+
+    def __init__(self, workshop: _Workshop) -> None:
+        self._workshop = workshop
+        self._trunk = workshop.conversation()
+        self._session = workshop.session()
+        self._copies: list[Session] = []
+        self._leader: tuple[str, Session | None] | None = None
+
+    async def begin(self) -> None:
+        await self._trunk.sequence()
+
+    def ready(self) -> list[int]:
+        return list(range(self._workshop.samples))
+
+    async def verify(self, path: int, stage: int) -> VerificationPath:
+        async with self._workshop.room.turn():
+            session = None
+            if self._session is not None and self._workshop.method.stages[stage].executes:
+                session = await self._session.fork()
+                self._copies.append(session)
+            place = Place(path, self._trunk.step, stage)
+            base = await self._trunk.sequence()
+            judged = await self._workshop.judge(place, base, session, self._trunk.forgotten)
+            if path == 0:
+                self._leader = judged.text, session
+            return judged
+
+    async def advance(self) -> None:
+        assert self._leader is not None, "path 0 judges every step"
+        text, session = self._leader
+        if session is not None and self._session is not None:
+            self._copies.remove(session)
+            self._copies.append(self._session)
+            self._session = session
+        await self._drop_copies()
+        await self._trunk.advance(text)
+
+    async def _drop_copies(self) -> None:
+        while self._copies:
+            await self._copies.pop().close()
+
+    async def close(self) -> None:
+        await self._trunk.park()
+        await self._drop_copies()
+        if self._session is not None:
+            await self._session.close()
+
+
+class _OwnPaths:
+    """Paths that see their own verifications; one that is left out on a step is out for good."""
+
+    def __init__(self, workshop: _Workshop) -> None:
+        self._workshop = workshop
+        self._conversations = {path: workshop.conversation() for path in range(workshop.samples)}
+        self._sessions = {path: workshop.session() for path in range(workshop.samples)}
+        self._written: dict[int, tuple[str, OpenSequence | None]] = {}
+        self._parks = not workshop.room.kept
+        self._continues = workshop.method.layout.style == "chat" and not self._parks
+
+    async def begin(self) -> None:
+        await self._conversations[0].sequence()  # the others find its tokens in the cache
+        if self._parks:
+            await self._conversations[0].park()
+
+    def ready(self) -> list[int]:
+        return list(self._conversations)
+
+    async def verify(self, path: int, stage: int) -> VerificationPath:
+        conversation = self._conversations[path]
+
+        def keep(result: TurnResult, sequence: OpenSequence) -> None:
+            self._written[path] = (result.text, sequence)
+
+        async with self._workshop.room.turn():
+            await self._drop_written(path)
+            place = Place(path, conversation.step, stage)
+            base = await conversation.sequence()
+            executes = self._workshop.method.stages[stage].executes
+            session = self._sessions[path] if executes else None
+            try:
+                judged = await self._workshop.judge(
+                    place, base, session, conversation.forgotten, keep if self._continues else None
+                )
+            finally:
+                if self._parks:
+                    await conversation.park()
+            if not self._continues:
+                self._written[path] = (judged.text, None)
+            return judged
+
+    async def _drop_written(self, path: int) -> None:
+        _, sequence = self._written.pop(path, ("", None))
+        if sequence is not None:
+            await sequence.close()
+
+    async def advance(self) -> None:
+        for path in list(self._conversations):
+            if path not in self._written:
+                await self._leave(path)
+                continue
+            text, sequence = self._written.pop(path)
+            await self._conversations[path].advance(text, sequence)
+            if self._parks:
+                await self._conversations[path].park()
+
+    async def _leave(self, path: int) -> None:
+        await self._conversations.pop(path).park()
+        session = self._sessions.pop(path)
+        if session is not None:
+            await session.close()
+
+    async def close(self) -> None:
+        for path in list(self._written):
+            await self._drop_written(path)
+        for path in list(self._conversations):
+            await self._leave(path)
+
+
+_KINDS: dict[History, Callable[[_Workshop], Paths]] = {
+    History.STEPS: _StepsPaths,
+    History.SHARED: _SharedPaths,
+    History.RATIONALES: _OwnPaths,
+}
+
+
+@asynccontextmanager
+async def open_paths(
+    history: History,
+    backend: Backend,
+    sandbox: Sandbox | None,
+    method: Method,
+    solution: Solution,
+    samples: int,
+    room: Room,
+    hear: Hear | None,
+    extra: Extra,
+) -> AsyncIterator[Paths]:
+    """The paths of one check, at the first step; leaving frees all they hold. See ``_Workshop``."""
+    paths = _KINDS[history](_Workshop(backend, sandbox, method, solution, samples, room, hear, extra))
+    try:
+        await paths.begin()
+        yield paths
+    finally:
+        await paths.close()

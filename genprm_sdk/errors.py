@@ -18,6 +18,11 @@ fails is not an error of ours: it is a ``CodeRun`` with its own status.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .types import Report
+
 __all__ = [
     "BackendError",
     "ClosedError",
@@ -30,11 +35,22 @@ __all__ = [
     "SandboxError",
     "SandboxUnavailable",
     "UnknownModelError",
+    "UnreadableVerdictWarning",
 ]
 
 
 class GenPRMError(Exception):
-    """Base of every error raised by this library."""
+    """Base of every error raised by this library.
+
+    Attributes:
+        report: What a check had finished when it failed, or None if that was nothing.
+    """
+
+    report: Report | None = None
+
+
+class UnreadableVerdictWarning(UserWarning):
+    """A model's verdicts cannot be read: it is probably no generative process reward model."""
 
 
 class InputError(GenPRMError, ValueError):

@@ -1,16 +1,25 @@
 """What a check says while it runs; ``Verifier.stream`` yields these, the last one is ``Finished``.
 
-Steps come in order: a step is started once, each of its paths finishes once, in any order, and the step is
-finished after its last path.
+Steps come in order: a step is started once, its paths write, run code and finish in any order, and the step
+is finished after its last path.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .types import Report, StepResult, VerificationPath
+from .types import CodeRun, Report, StepResult, VerificationPath
 
-__all__ = ["Event", "Finished", "PathFinished", "StepFinished", "StepStarted"]
+__all__ = [
+    "CodeExecuted",
+    "Event",
+    "Finished",
+    "PathFinished",
+    "PathRestarted",
+    "StepFinished",
+    "StepStarted",
+    "TextWritten",
+]
 
 
 @dataclass(frozen=True)
@@ -22,8 +31,42 @@ class StepStarted:
 
 
 @dataclass(frozen=True)
+class TextWritten:
+    """A path's text on a step has grown.
+
+    Attributes:
+        index: The step.
+        path: The path's number.
+        text: What came to it.
+        generated: Whether the model wrote it; otherwise it was put there: a tag, or a program's output.
+    """
+
+    index: int
+    path: int
+    text: str
+    generated: bool
+
+
+@dataclass(frozen=True)
+class CodeExecuted:
+    """A path's code block has run."""
+
+    index: int
+    path: int
+    run: CodeRun
+
+
+@dataclass(frozen=True)
+class PathRestarted:
+    """A path gives up what it has written on a step, because its code came to nothing, and begins anew."""
+
+    index: int
+    path: int
+
+
+@dataclass(frozen=True)
 class PathFinished:
-    """One path has judged step ``index``."""
+    """One path has judged step ``index``; an earlier step than the one at hand, if it catches up."""
 
     index: int
     path: VerificationPath
@@ -31,7 +74,7 @@ class PathFinished:
 
 @dataclass(frozen=True)
 class StepFinished:
-    """All paths have judged a step."""
+    """All paths that are to judge a step have judged it."""
 
     result: StepResult
 
@@ -43,4 +86,4 @@ class Finished:
     report: Report
 
 
-Event = StepStarted | PathFinished | StepFinished | Finished
+Event = StepStarted | TextWritten | CodeExecuted | PathRestarted | PathFinished | StepFinished | Finished

@@ -6,7 +6,7 @@ degradation; it knows no model, no tokens, no sandbox. ``Layout`` knows where pr
 turns stand in a prompt. Source: arXiv 2504.00891, section 3, and its reference implementation.
 
 A verdict and a code block are looked for only in text that the model generated where it was asked for them:
-nothing in a problem, a step or a program's output can forge one.
+nothing in a problem, a step or a program's output can forge one, also where the model quotes it in its code.
 """
 
 from __future__ import annotations
@@ -29,7 +29,6 @@ __all__ = [
     "Execute",
     "Generate",
     "Generated",
-    "History",
     "Layout",
     "PromptStyle",
     "ReadVerdict",
@@ -43,9 +42,6 @@ __all__ = [
 PromptStyle = Literal["chat", "reference"]
 """``chat``: the template's assistant header stands before a generated turn. ``reference``: it does not, and a
 finished turn is re-encoded behind it, as the released inference code does."""
-
-History = Literal["rationales", "steps"]
-"""What a path sees of the past: its own rationales (the paper), or the steps alone."""
 
 Degradation = Literal["rounds", "tokens"]
 
@@ -154,6 +150,7 @@ class TurnResult:
         verdict: What was written, or None if unreadable.
         score: Normalised probability of Yes, or None if the verdict is unreadable.
         degraded: Why the code part was given up, or None.
+        verdict_mass: P(Yes) + P(No) where they were last read, or None.
     """
 
     text: str
@@ -162,6 +159,7 @@ class TurnResult:
     verdict: Verdict | None
     score: float | None
     degraded: Degradation | None
+    verdict_mass: float | None = None
 
 
 def score_of(p_yes: float, p_no: float, temperature: float = 1.0) -> float | None:
@@ -179,6 +177,8 @@ def score_of(p_yes: float, p_no: float, temperature: float = 1.0) -> float | Non
 
 _VERDICT = re.compile(r"\s*\{(Yes|No)\}")
 _LATER_BLOCK = re.compile(r"```python\n(.*?)\n```\n", re.DOTALL)
+_FENCE = re.compile(r"```(?:python\n|(?<=^```)(?!\w))", re.MULTILINE)
+"""What opens a code block, wherever it stands, or at the beginning of a line closes one."""
 
 
 class _Turn:
@@ -203,9 +203,13 @@ class _Turn:
         self.text, self.tokens, self.read = text, answer, None
 
     def generate(
-        self, stop: tuple[str, ...], max_tokens: int, read_verdicts: bool
+        self, stop: tuple[str, ...], max_tokens: int, read_verdicts: bool, opened: bool = False
     ) -> Generator[Action, Answer, str | None]:
-        """Generate one part, reading a verdict wherever the model comes to write one; what ended it."""
+        """Generate one part, reading a verdict wherever the model comes to write one; what ended it.
+
+        With ``read_verdicts``, no verdict is read and no ``</output>`` ends the part inside a code block;
+        ``opened`` says that the part begins inside of one.
+        """
         self.generated_from = len(self.text)
         limit = self.tokens + max_tokens
         pause = (wording.VERDICT_MARK,) if read_verdicts else ()
@@ -214,9 +218,12 @@ class _Turn:
             assert isinstance(answer, Generated)
             self.text += answer.text
             self.tokens = answer.turn_tokens
+            written = self.text[self.generated_from :]
+            in_code, start = _last_fence(written, opened) if read_verdicts else (False, 0)
             if answer.ended_by not in pause:
-                return answer.ended_by
-            if "<output>" in self.text[self.generated_from :]:
+                if not (in_code and answer.ended_by == wording.OUTPUT_CLOSE):
+                    return answer.ended_by
+            elif not in_code and "<output>" in written[start:]:
                 yield from self.read_verdict()
             if self.tokens >= limit:
                 return None
@@ -239,13 +246,24 @@ class _Turn:
         return ("yes" if found[1] == "Yes" else "no"), score
 
 
+def _last_fence(generated: str, opened: bool) -> tuple[bool, int]:
+    """Whether ``generated`` ends inside a code block, and where that block, or the text behind it, begins.
+
+    ``opened`` says that it begins inside of one. What opens a block is code where one is open.
+    """
+    in_code, start = opened, 0
+    for fence in _FENCE.finditer(generated):
+        opens = fence[0] == wording.CODE_FENCE_OPEN
+        if opens != in_code:
+            in_code, start = opens, fence.end()
+    return in_code, start
+
+
 def _code_in(generated: str, opened: bool) -> str | None:
     """The code block that ends ``generated``; ``opened`` says that its fence was forced before."""
     body = generated.removesuffix(wording.CODE_FENCE_CLOSE)
-    _, fence, code = body.rpartition(wording.CODE_FENCE_OPEN)
-    if fence:
-        return code
-    return body if opened else None
+    in_code, start = _last_fence(body, opened)
+    return body[start:] if in_code else None
 
 
 def _blocks_in(generated: str) -> list[str]:
@@ -302,7 +320,9 @@ def _code_part(turn: _Turn, runs: list[CodeRun]) -> Generator[Action, Answer, De
     if not settings.execute:
         if settings.turn_tokens <= turn.tokens:
             return "tokens"
-        ended_by = yield from turn.generate((wording.OUTPUT_CLOSE,), settings.turn_tokens - turn.tokens, True)
+        ended_by = yield from turn.generate(
+            (wording.OUTPUT_CLOSE,), settings.turn_tokens - turn.tokens, True, opened=True
+        )
         runs += [
             CodeRun(code=code, status="not_executed", state_kept=False)
             for code in _blocks_in(turn.text[turn.generated_from :])
@@ -311,15 +331,19 @@ def _code_part(turn: _Turn, runs: list[CodeRun]) -> Generator[Action, Answer, De
     for number in range(settings.rounds):
         if settings.turn_tokens <= turn.tokens:
             return "tokens"
+        opened = number == 0
         ended_by = yield from turn.generate(
-            (wording.CODE_FENCE_CLOSE, wording.OUTPUT_CLOSE), settings.turn_tokens - turn.tokens, True
+            (wording.CODE_FENCE_CLOSE, wording.OUTPUT_CLOSE),
+            settings.turn_tokens - turn.tokens,
+            True,
+            opened,
         )
         if ended_by is None:
             return "tokens"
         if ended_by == wording.OUTPUT_CLOSE:
             return None
         if number + 1 < settings.rounds:
-            run = yield Execute(_code_in(turn.text[turn.generated_from :], opened=number == 0))
+            run = yield Execute(_code_in(turn.text[turn.generated_from :], opened))
             assert isinstance(run, CodeRun)
             runs.append(run)
             yield from turn.append(wording.code_output(run.feedback))
@@ -330,7 +354,8 @@ def _result(
     turn: _Turn, analysis: str | None, runs: list[CodeRun], degraded: Degradation | None
 ) -> TurnResult:
     verdict, score = turn.verdict or (None, None)
-    return TurnResult(turn.text, analysis, tuple(runs), verdict, score, degraded)
+    mass = None if turn.read is None else min(1.0, sum(turn.read[1]))
+    return TurnResult(turn.text, analysis, tuple(runs), verdict, score, degraded, mass)
 
 
 @dataclass(frozen=True)
@@ -342,7 +367,6 @@ class Layout:
     Attributes:
         frame: The model's chat template.
         style: Whether a generated turn stands behind the assistant's header.
-        history: Whether a path's own rationales stay in the prompt.
         direct: Whether the model is asked for a verdict without reasoning.
         question: Whether the problem is introduced by ``Question:``, as in the reference's examples; its
             benchmark runs do without.
@@ -350,7 +374,6 @@ class Layout:
 
     frame: ChatFrame
     style: PromptStyle = "chat"
-    history: History = "rationales"
     direct: bool = False
     question: bool = False
 

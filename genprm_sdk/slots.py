@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
+from weakref import WeakKeyDictionary
 
-__all__ = ["Slots"]
+__all__ = ["Slots", "slots_of"]
 
 
 class Slots:
@@ -45,3 +47,11 @@ class Slots:
         finally:
             self._free += held
             self._freed.set()
+
+
+_slots: WeakKeyDictionary[Any, Slots] = WeakKeyDictionary()
+
+
+def slots_of(owner: Any, capacity: int) -> Slots:
+    """The places that belong to an object, the same for whoever asks; they go when it goes."""
+    return _slots.setdefault(owner, Slots(capacity))

@@ -7,12 +7,18 @@ prompt, which says "Paragraph 1", counts from 1.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from .errors import InputError
+from .modes import History, Reasoning
+from .scoring import SolutionScores
+
+if TYPE_CHECKING:
+    from .diagnostics import Diagnostics
 
 __all__ = [
     "CodeRun",
@@ -22,9 +28,11 @@ __all__ = [
     "ReportVerdict",
     "Solution",
     "StepResult",
+    "Stopped",
     "Usage",
     "Verdict",
     "VerificationPath",
+    "Votes",
     "split_steps",
 ]
 
@@ -35,6 +43,8 @@ Label = Literal["correct", "incorrect", "unparsed"]
 """What the paths together say about one step; ``unparsed`` when no path could be read."""
 
 ReportVerdict = Literal["correct", "incorrect", "unparsed", "incomplete"]
+
+Stopped = Literal["first_error", "samples", "tokens", "seconds", "context"]
 
 CodeStatus = Literal[
     "ok",
@@ -58,6 +68,15 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
 
+MOST_STEPS = 4096
+MOST_CHARACTERS = 1_000_000
+LONGEST_RUN = 10_000
+"""Of letters and digits, of spaces or of marks; some of llama.cpp's tokenizers overflow their stack at three
+times as many."""
+
+_LONG_RUN = re.compile(rf"\w{{{LONGEST_RUN + 1}}}|\s{{{LONGEST_RUN + 1}}}|[^\w\s]{{{LONGEST_RUN + 1}}}")
+
+
 def split_steps(text: str) -> list[str]:
     """Split a solution text into steps at blank lines; spaces around a step are dropped."""
     return [part.strip() for part in re.split(r"\n\s*\n", text) if part.strip()]
@@ -78,10 +97,27 @@ class Solution(Frozen):
 
     @field_validator("problem", "steps")
     @classmethod
-    def _is_valid_unicode(cls, value: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
-        texts = (value,) if isinstance(value, str) else value or ()
-        if any(not text.isascii() and re.search("[\ud800-\udfff]", text) for text in texts):
-            raise ValueError("the text holds half a surrogate pair, which is no character: remove it")
+    def _is_plain_text(cls, value: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
+        if isinstance(value, tuple):
+            if len(value) > MOST_STEPS:
+                raise ValueError(f"there are {len(value):,} steps, and at most {MOST_STEPS:,} can be checked")
+            named = [(f"step {index}", text) for index, text in enumerate(value)]
+        else:
+            named = [("the problem", value or "")]
+        for name, text in named:
+            if len(text) > MOST_CHARACTERS:
+                raise ValueError(
+                    f"{name} has {len(text):,} characters, and at most {MOST_CHARACTERS:,} are taken"
+                )
+            if _LONG_RUN.search(text):
+                raise ValueError(
+                    f"{name} holds more than {LONGEST_RUN:,} characters without a break, on which tokenizers "
+                    "fail: remove them"
+                )
+            if "\0" in text:
+                raise ValueError(f"{name} holds a NUL byte, which no model reads as text: remove it")
+            if not text.isascii() and re.search("[\ud800-\udfff]", text):
+                raise ValueError(f"{name} holds half a surrogate pair, which is no character: remove it")
         return value
 
     @field_validator("problem")
@@ -159,6 +195,11 @@ class Usage(Frozen):
         cache_peak: Most tokens the engine's cache held meanwhile, whoever's they were.
         queued_seconds: Time that paths waited for room in the engine, summed over paths.
         code_runs: Code blocks executed.
+        code_failures: Those that did not end well, by status; blocks without code are ``error``.
+        prompt_seconds: Time spent putting prompts and forced text before the model, summed over paths.
+        generate_seconds: The same for writing.
+        verdict_seconds: The same for reading verdicts.
+        code_seconds: The same for running code.
         seconds: Wall-clock seconds.
     """
 
@@ -172,6 +213,11 @@ class Usage(Frozen):
     cache_peak: int = Field(0, ge=0)
     queued_seconds: float = Field(0.0, ge=0.0)
     code_runs: int = Field(0, ge=0)
+    code_failures: dict[CodeStatus, int] = {}
+    prompt_seconds: float = Field(0.0, ge=0.0)
+    generate_seconds: float = Field(0.0, ge=0.0)
+    verdict_seconds: float = Field(0.0, ge=0.0)
+    code_seconds: float = Field(0.0, ge=0.0)
     seconds: float = Field(0.0, ge=0.0)
 
     @property
@@ -180,18 +226,15 @@ class Usage(Frozen):
         return self.companions / self.model_runs if self.model_runs else 0.0
 
     def __add__(self, other: Usage) -> Usage:
-        return Usage(
-            prompt_tokens=self.prompt_tokens + other.prompt_tokens,
-            shared_tokens=self.shared_tokens + other.shared_tokens,
-            cached_tokens=self.cached_tokens + other.cached_tokens,
-            evaluated_tokens=self.evaluated_tokens + other.evaluated_tokens,
-            generated_tokens=self.generated_tokens + other.generated_tokens,
-            model_runs=self.model_runs + other.model_runs,
-            companions=self.companions + other.companions,
-            cache_peak=max(self.cache_peak, other.cache_peak),
-            queued_seconds=self.queued_seconds + other.queued_seconds,
-            code_runs=self.code_runs + other.code_runs,
-            seconds=self.seconds + other.seconds,
+        mine, theirs = dict(self), dict(other)
+        failures = Counter(self.code_failures)
+        failures.update(other.code_failures)
+        apart = {
+            "cache_peak": max(self.cache_peak, other.cache_peak),
+            "code_failures": dict(failures),
+        }
+        return Usage.model_validate(
+            {name: apart[name] if name in apart else mine[name] + theirs[name] for name in mine}
         )
 
 
@@ -231,6 +274,10 @@ class VerificationPath(Frozen):
         index: The path's number, 0-based; path ``i`` of every step belongs to the same chain.
         verdict: What the path wrote, or None if it cannot be read.
         score: P(Yes) / (P(Yes) + P(No)) at the verdict token, or None if the verdict cannot be read.
+        verdict_mass: P(Yes) + P(No) there, or None if no verdict was asked for: near 0 for a model that does
+            not know the question.
+        reasoning: What it wrote before the verdict.
+        forgotten: Earlier verifications that it no longer saw, because the context could not hold them.
         text: The whole verification turn: analysis, code, outputs, verdict.
         analysis: The text inside ``<analyze>``, without the forced opening.
         code_runs: The code blocks in the order they were written.
@@ -241,6 +288,9 @@ class VerificationPath(Frozen):
     index: int = Field(ge=0)
     verdict: Verdict | None
     score: Probability | None
+    verdict_mass: Probability | None = None
+    reasoning: Reasoning = Reasoning.ANALYSIS_CODE
+    forgotten: int = Field(0, ge=0)
     text: str
     analysis: str | None = None
     code_runs: tuple[CodeRun, ...] = ()
@@ -254,6 +304,14 @@ class VerificationPath(Frozen):
         return self
 
 
+class Votes(NamedTuple):
+    """Written verdicts of one step's paths."""
+
+    yes: int
+    no: int
+    unparsed: int
+
+
 class StepResult(Frozen):
     """One step and what the paths say about it.
 
@@ -262,7 +320,9 @@ class StepResult(Frozen):
         text: The step as it was given.
         label: ``correct`` iff the score is at least 0.5; ``unparsed`` when no path could be read.
         score: Mean of the readable paths' scores (arXiv 2504.00891, section 3.3), or None.
-        paths: In the order of their numbers.
+        paths: In the order of their numbers; fewer than the report's ``samples`` if some were left out.
+        cheaper: The paths of a cascade's cheaper stages, which were unsure; they do not count.
+        extra: Paths that voted on this step only in order to come to a later one; they do not count.
     """
 
     index: int = Field(ge=0)
@@ -270,6 +330,21 @@ class StepResult(Frozen):
     label: Label
     score: Probability | None
     paths: tuple[VerificationPath, ...]
+    cheaper: tuple[VerificationPath, ...] = ()
+    extra: tuple[VerificationPath, ...] = ()
+
+    @property
+    def votes(self) -> Votes:
+        """How the paths' written verdicts add up."""
+        said = [path.verdict for path in self.paths]
+        return Votes(said.count("yes"), said.count("no"), said.count(None))
+
+    @property
+    def majority(self) -> Label:
+        """What most written verdicts say, beside the mean of the scores; a tie counts as ``correct``."""
+        if not self.votes.yes + self.votes.no:
+            return "unparsed"
+        return "correct" if self.votes.yes >= self.votes.no else "incorrect"
 
 
 class Report(Frozen):
@@ -284,8 +359,13 @@ class Report(Frozen):
             step could not be read and no earlier one is wrong, ``incomplete`` if a budget cut the check and
             nothing before the cut decides it, else ``correct``.
         model: The model's name.
-        samples: Paths a step.
+        samples: Paths a step, if none is left out.
         seed: The seed that, with an exact verifier, reproduces this report on the same machine.
+        reasoning: What was written before a verdict; of a cascade, its stages in order.
+        history: What a path saw of earlier steps.
+        total_steps: Steps of the solution, judged or not.
+        stopped: Why not every step has all its paths: ``first_error`` where the rest was not asked for, the
+            part of the budget that was spent, or ``context`` where the next step did not fit; None otherwise.
         usage: What the whole check cost.
     """
 
@@ -297,4 +377,31 @@ class Report(Frozen):
     model: str
     samples: int = Field(ge=1)
     seed: int
+    reasoning: tuple[Reasoning, ...] = (Reasoning.ANALYSIS_CODE,)
+    history: History = History.RATIONALES
+    total_steps: int | None = None
+    stopped: Stopped | None = None
     usage: Usage = Usage()
+
+    @property
+    def scores(self) -> SolutionScores:
+        """The steps' scores and what they come to for the solution."""
+        return SolutionScores.of([step.score for step in self.steps])
+
+    @property
+    def diagnostics(self) -> Diagnostics:
+        """The failure signatures of this method in this report; see ``Diagnostics.of`` for several."""
+        from .diagnostics import Diagnostics
+
+        return Diagnostics.of([self])
+
+    def to_html(self, title: str | None = None) -> str:
+        """The report as one HTML page that needs nothing from anywhere; see ``genprm_sdk.report.html``."""
+        from .report.html import render_page
+
+        return render_page(self, title)
+
+    def _repr_html_(self) -> str:
+        from .report.html import render_fragment
+
+        return render_fragment(self)

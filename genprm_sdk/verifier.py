@@ -4,31 +4,76 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
-from collections.abc import AsyncIterator, Callable, Iterable
+import warnings
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Self, Unpack
 
 from .backends.base import Backend, Sampling
-from .chain import LEAST_ROOM, Method, Paths, most_room, waves
-from .errors import ClosedError, GenPRMError, InputError
-from .events import Event, Finished, PathFinished, StepFinished, StepStarted
+from .batch import bounded
+from .check import Check, Places
+from .errors import ClosedError, GenPRMError, InputError, ModelError, UnreadableVerdictWarning
+from .events import Event
 from .models import VerifierSettings, find_model
+from .modes import History, Reasoning, member_of
+from .options import MOST_SAMPLES, CheckOptions, Plan
 from .protocol import Layout, TurnSettings
 from .sandbox import Isolation, Limits, Sandbox
-from .slots import Slots
-from .types import Report, Solution, StepResult, Usage, VerificationPath
-from .voting import combine_paths, first_error, report_verdict
+from .scoring import Aggregate, SolutionScores
+from .slots import Slots, slots_of
+from .turn import Method
+from .types import Report, Solution
 
-__all__ = ["Verifier"]
+__all__ = ["Checked", "Ranked", "Steps", "Verifier"]
+
+Steps = str | Iterable[str] | Solution
+"""A solution's steps: their texts, one text that is split at blank lines, or a ``Solution``."""
+
+LEAST_CAPACITY = 2
+MOST_SESSIONS = 2 * (MOST_SAMPLES + 1)
+AT_ONCE = 4
+READABLE_MASS = 0.05
+"""Below this share of Yes and No together, a model does not know that it was asked for a verdict."""
+
+
+@dataclass(frozen=True)
+class Checked:
+    """One of many solutions, checked or not.
+
+    Attributes:
+        index: Its place among them, from 0.
+        report: What was found, or None.
+        error: Why there is no report, or None; its own ``report`` holds what was finished.
+    """
+
+    index: int
+    report: Report | None
+    error: GenPRMError | None = None
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """A solution's place among others.
+
+    Attributes:
+        index: Its place in what was given, from 0.
+        score: What it was ranked by, or None if none of its steps could be read.
+        report: What was found.
+    """
+
+    index: int
+    score: float | None
+    report: Report
 
 
 class Verifier:
     """Checks solutions step by step with a generative process reward model.
 
     An async context manager: entering loads the model and starts the sandbox, leaving frees both. One
-    verifier serves many checks, also concurrently.
+    verifier serves many checks, also concurrently, of the event loop it was entered in. Verifiers of one
+    loop that ask for the same model in the same way share it.
 
     >>> import asyncio
     >>> async def main() -> None:
@@ -41,11 +86,11 @@ class Verifier:
         model: A bundled model's name or the path of a GGUF file.
         backend: A loaded backend to use instead of ``model``; it is not closed here.
         settings: How the model wants to be used; by default what its file says.
-        analysis: Whether an analysis is written before the verdict.
-        code: Whether code is written before the verdict.
-        execute: Whether that code is executed and its output shown to the model.
-        sampling: How tokens are drawn; its seed is not used, ``check`` has its own.
-        score_temperature: See ``TurnSettings``.
+        reasoning: What is written before a verdict; see ``Reasoning``.
+        history: What a path sees of earlier steps; see ``History``. By default what the model's file says.
+        sampling: How tokens are drawn; its seed is not used, each check has its own.
+        score_temperature: Divides the log-odds of Yes over No: 1 is the model's own probability, about 0.6
+            what the reference's serving amounts to. ``evaluation.calibration`` fits one to labelled data.
         limits: What a code block may take.
         isolation: How strongly code must be kept apart; see ``sandbox.Isolation``. By default this system's
             kernel wall, without which a check that comes to code raises ``SandboxUnavailable``.
@@ -63,9 +108,8 @@ class Verifier:
         *,
         backend: Backend | None = None,
         settings: VerifierSettings | None = None,
-        analysis: bool = True,
-        code: bool = True,
-        execute: bool = True,
+        reasoning: Reasoning | str = Reasoning.ANALYSIS_CODE,
+        history: History | str | None = None,
         sampling: Sampling | None = None,
         score_temperature: float = 1.0,
         limits: Limits | None = None,
@@ -75,28 +119,30 @@ class Verifier:
         capacity: int | None = None,
         exact: bool = False,
     ) -> None:
-        if capacity is not None and capacity < LEAST_ROOM:
-            raise InputError(f"capacity must be at least {LEAST_ROOM}, not {capacity}")
+        if capacity is not None and capacity < LEAST_CAPACITY:
+            raise InputError(f"capacity must be at least {LEAST_CAPACITY}, not {capacity}")
         self._model = model
         self._given_backend = backend
         self._given_settings = settings
-        self._parts = (analysis, code, execute)
+        self._reasoning = member_of(Reasoning, reasoning, "reasoning")
+        self._given_history = None if history is None else member_of(History, history, "history")
         self._sampling = sampling or Sampling()
         self._score_temperature = score_temperature
         self._sandbox_options = (limits, isolation)
         self._load_options = (threads, context, capacity, exact)
         self._resources = AsyncExitStack()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._backend: Backend | None = None
         self._sandbox: Sandbox | None = None
         self._settings = settings or VerifierSettings()
-        self._layout: Layout | None = None
-        self._slots = Slots(0)
-        self._turn = TurnSettings(score_temperature=score_temperature)
+        self._places = Places(Slots(0), Slots(0))
+        self._warned = False
+        self._turn_of(self._reasoning)
 
     @property
     def name(self) -> str:
         """The model's name."""
-        return self._opened[0].name
+        return self._opened.name
 
     @property
     def settings(self) -> VerifierSettings:
@@ -104,10 +150,15 @@ class Verifier:
         return self._settings
 
     @property
-    def _opened(self) -> tuple[Backend, Layout]:
-        if self._backend is None or self._layout is None:
+    def history(self) -> History:
+        """What a path sees of earlier steps."""
+        return self._given_history or self._settings.history
+
+    @property
+    def _opened(self) -> Backend:
+        if self._backend is None:
             raise ClosedError("the verifier is not open: use `async with Verifier(...) as verifier:`")
-        return self._backend, self._layout
+        return self._backend
 
     async def __aenter__(self) -> Self:
         await self._resources.__aenter__()
@@ -119,38 +170,33 @@ class Verifier:
         return self
 
     async def _open(self) -> None:
-        analysis, code, execute = self._parts
-        if code and execute:  # first, so that it warms up while the model is loaded
-            limits, isolation = self._sandbox_options
-            self._sandbox = await self._resources.enter_async_context(Sandbox(limits, isolation=isolation))
-        backend = self._given_backend
-        if backend is None:
-            from .backends.llama_cpp import LlamaCppBackend
+        limits, isolation = self._sandbox_options
+        self._sandbox = Sandbox(limits, isolation=isolation, max_sessions=MOST_SESSIONS)
+        if self._reasoning.executes:  # first, so that it warms up while the model is loaded
+            await self._resources.enter_async_context(self._sandbox)
+        else:
+            self._resources.push_async_callback(self._sandbox.close)
+        backend = self._given_backend or await self._load()
+        self._settings = self._given_settings or VerifierSettings.from_metadata(backend.metadata)
+        self._places = Places(slots_of(backend, backend.capacity), Slots(MOST_SESSIONS))
+        self._loop = asyncio.get_running_loop()
+        self._backend = backend
 
-            name, path = find_model(self._model)
-            threads, context, capacity, exact = self._load_options
-            loaded = await LlamaCppBackend.load(
+    async def _load(self) -> Backend:
+        from .backends.llama_cpp import LlamaCppBackend
+        from .backends.shared import shared_backend
+
+        name, path = find_model(self._model)
+        threads, context, capacity, exact = self._load_options
+        about = path.stat()
+        key = (name, path.resolve(), about.st_mtime_ns, about.st_size, self._load_options)
+
+        async def load() -> Backend:
+            return await LlamaCppBackend.load(
                 path, name=name, threads=threads, context=context, capacity=capacity, exact=exact
             )
-            backend = await self._resources.enter_async_context(loaded)
-        self._settings = self._given_settings or VerifierSettings.from_metadata(backend.metadata)
-        self._turn = TurnSettings(
-            analysis=analysis,
-            code=code,
-            execute=execute,
-            analysis_tokens=self._settings.analysis_tokens,
-            turn_tokens=self._settings.turn_tokens,
-            rounds=self._settings.rounds,
-            score_temperature=self._score_temperature,
-        )
-        self._layout = Layout(
-            backend.frame,
-            style=self._settings.style,
-            history=self._settings.history,
-            direct=not (analysis or code),
-        )
-        self._slots = Slots(backend.capacity)
-        self._backend = backend
+
+        return await self._resources.enter_async_context(shared_backend(key, load))
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -162,142 +208,189 @@ class Verifier:
         await self._resources.aclose()
 
     async def check(
-        self,
-        steps: str | Iterable[str] | Solution,
-        *,
-        problem: str | None = None,
-        samples: int = 1,
-        seed: int = 0,
+        self, steps: Steps, *, problem: str | None = None, **options: Unpack[CheckOptions]
     ) -> Report:
         """Verify a solution, step by step.
 
         Args:
             steps: The steps, or one text that is split at blank lines, or a ``Solution``.
             problem: What was to be solved. Without it the model sees the steps alone.
-            samples: Independent verification paths a step; their scores are averaged.
-            seed: Decides what is drawn; with ``exact`` the same seed gives the same report on one machine.
+            options: ``samples``, ``seed``, ``reasoning``, ``adaptive``, ``cascade``,
+                ``stop_at_first_error``, ``budget``; see ``CheckOptions``.
 
         Raises:
-            InputError: The steps, the problem or a setting cannot be used.
-            ContextLengthError: The solution does not fit into the model's context.
+            InputError: The steps, the problem or an option cannot be used.
+            ContextLengthError: The problem and the first step do not fit into the model's context.
             BackendError: The model failed.
             SandboxError: The sandbox failed.
+
+        What was finished before an error rides on it, as its ``report``.
         """
-        report = None
-        async for event in self.stream(steps, problem=problem, samples=samples, seed=seed):
-            if isinstance(event, Finished):
-                report = event.report
-        assert report is not None
-        return report
+        return await self._run(self._prepared(Solution.of(steps, problem), options))
 
     async def stream(
-        self,
-        steps: str | Iterable[str] | Solution,
-        *,
-        problem: str | None = None,
-        samples: int = 1,
-        seed: int = 0,
+        self, steps: Steps, *, problem: str | None = None, **options: Unpack[CheckOptions]
     ) -> AsyncIterator[Event]:
         """Verify a solution and say what happens while it happens; see ``check``.
 
         Yields:
-            Events; the last one is ``Finished`` with the report.
+            Events (``genprm_sdk.events``); the last one is ``Finished`` with the report. Leaving early
+            cancels the check.
         """
-        solution = Solution.of(steps, problem)
-        if type(samples) is not int or samples < 1:
-            raise InputError(f"samples must be a whole number, at least 1, not {samples!r}")
-        backend, layout = self._opened
-        method = Method(layout, self._turn, self._sampling, seed)
         events: asyncio.Queue[Event | None] = asyncio.Queue()
-        check = _Check(backend, self._slots, self._sandbox, method, solution, samples, events.put_nowait)
-        task = asyncio.create_task(check.run())
+        solution = Solution.of(steps, problem)
+        check = self._prepared(solution, options, emit=events.put_nowait)
+        task = asyncio.create_task(self._run(check))
         task.add_done_callback(lambda _: events.put_nowait(None))
         try:
             while (event := await events.get()) is not None:
                 yield event
             await task
-        except BaseExceptionGroup as group:
-            raise _single(group) from None
         finally:
             task.cancel()
             await asyncio.wait([task])
 
+    async def score(
+        self, steps: Steps, *, problem: str | None = None, **options: Unpack[CheckOptions]
+    ) -> SolutionScores:
+        """The numbers alone: each step's score, and what they come to; see ``check``."""
+        solution = Solution.of(steps, problem)
+        return (await self._run(self._prepared(solution, options, for_scores=True))).scores
 
-def _single(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The one error a caller should see of those that paths raised together."""
-    errors: list[BaseException] = []
-    waiting: list[BaseException] = [group]
-    while waiting:
-        error = waiting.pop(0)
-        if isinstance(error, BaseExceptionGroup):
-            waiting += error.exceptions
-        else:
-            errors.append(error)
-    return next((error for error in errors if isinstance(error, GenPRMError)), errors[0])
-
-
-class _Check:
-    """One running check: waves of paths, step after step, and what they add up to."""
-
-    def __init__(
+    async def check_many(
         self,
-        backend: Backend,
-        slots: Slots,
-        sandbox: Sandbox | None,
-        method: Method,
+        solutions: Iterable[Steps] | AsyncIterable[Steps],
+        *,
+        concurrency: int = AT_ONCE,
+        ordered: bool = False,
+        **options: Unpack[CheckOptions],
+    ) -> AsyncIterator[Checked]:
+        """Verify many solutions, a few at a time.
+
+        Args:
+            solutions: ``Solution``s, which may have a problem and an id each, or their steps alone; taken one
+                after another, as there is room.
+            concurrency: How many at a time.
+            ordered: Whether they come in the order they were given in, or as they finish.
+            options: See ``CheckOptions``; a budget is for each solution.
+
+        Yields:
+            One ``Checked`` for each. What fails for one solution's sake is its ``error``; the others go on.
+
+        Raises:
+            InputError: An option cannot be used.
+            ClosedError: The verifier is closed.
+            ModelError: The model cannot be used at all.
+        """
+        self._plan(options, for_scores=False)
+        if type(concurrency) is not int or concurrency < 1:
+            raise InputError(f"concurrency must be a whole number, at least 1, not {concurrency!r:.80}")
+
+        async def one(index: int, steps: Steps) -> Checked:
+            try:
+                return Checked(index, await self.check(steps, **options))
+            except (ClosedError, ModelError):
+                raise
+            except GenPRMError as error:
+                return Checked(index, error.report, error)
+
+        results = bounded(one, solutions, concurrency, ordered=ordered)
+        try:
+            async for checked in results:
+                yield checked
+        finally:
+            await results.aclose()  # type: ignore[attr-defined]
+
+    async def rank(
+        self,
+        solutions: Iterable[Steps] | AsyncIterable[Steps],
+        *,
+        problem: str | None = None,
+        by: Aggregate = "min",
+        concurrency: int = AT_ONCE,
+        **options: Unpack[CheckOptions],
+    ) -> list[Ranked]:
+        """Order solutions of one problem, the best first: Best-of-N is the first one.
+
+        Args:
+            solutions: What is ranked.
+            problem: What they solve, if they do not say so themselves.
+            by: What makes a solution's score of its steps'; see ``SolutionScores``.
+            concurrency: How many are checked at a time.
+            options: See ``CheckOptions``.
+
+        Returns:
+            All of them; equal ones in the order they were given in, unreadable ones last.
+
+        Raises:
+            GenPRMError: One of them cannot be checked.
+        """
+        if by not in ("last", "mean", "min", "product"):
+            raise InputError(f"by must be last, mean, min or product, not {by!r:.80}")
+
+        async def one(index: int, steps: Steps) -> Ranked:
+            check = self._prepared(Solution.of(steps, problem), options, for_scores=True)
+            report = await self._run(check)
+            return Ranked(index, report.scores.by(by), report)
+
+        ranked = [each async for each in bounded(one, solutions, concurrency, ordered=True)]
+        return sorted(ranked, key=lambda each: -1.0 if each.score is None else each.score, reverse=True)
+
+    def _plan(self, options: CheckOptions, *, for_scores: bool) -> Plan:
+        auto = self.history != History.RATIONALES and not for_scores
+        return Plan.of(options, self._reasoning, auto_adaptive=auto)
+
+    def _prepared(
+        self,
         solution: Solution,
-        samples: int,
-        emit: Callable[[Event], None],
-    ) -> None:
-        self._backend = backend
-        self._slots = slots
-        self._sandbox = sandbox
-        self._method = method
-        self._solution = solution
-        self._samples = samples
-        self._emit = emit
-        self._paths: list[list[VerificationPath]] = [[] for _ in solution.steps]
-        self._results: list[StepResult] = []
-
-    async def run(self) -> None:
-        started = time.monotonic()
-        async with self._slots.reserve(LEAST_ROOM, most_room(self._samples)) as room:
-            for numbers in waves(self._method, self._samples, room):
-                paths = Paths(self._backend, self._sandbox, self._method, self._solution, numbers, room)
-                async with paths:
-                    for step in range(len(self._solution.steps)):
-                        await self._verify(paths, step, first=numbers.start == 0)
-        self._emit(Finished(self._report(time.monotonic() - started)))
-
-    async def _verify(self, paths: Paths, step: int, first: bool) -> None:
-        if first:
-            self._emit(StepStarted(step, len(self._solution.steps)))
-
-        def finished(path: VerificationPath) -> None:
-            self._paths[step].append(path)
-            self._emit(PathFinished(step, path))
-
-        await paths.verify(step, finished)
-        if len(self._paths[step]) == self._samples:
-            result = self._result(step)
-            self._results.append(result)
-            self._emit(StepFinished(result))
-
-    def _result(self, step: int) -> StepResult:
-        paths = tuple(sorted(self._paths[step], key=lambda path: path.index))
-        label, score = combine_paths(paths)
-        return StepResult(index=step, text=self._solution.steps[step], label=label, score=score, paths=paths)
-
-    def _report(self, seconds: float) -> Report:
-        usage = sum((path.usage for step in self._results for path in step.paths), Usage())
-        return Report(
-            id=self._solution.id,
-            problem=self._solution.problem,
-            steps=tuple(self._results),
-            first_error=first_error(self._results),
-            verdict=report_verdict(self._results, len(self._solution.steps)),
-            model=self._backend.name,
-            samples=self._samples,
-            seed=self._method.seed,
-            usage=usage.model_copy(update={"seconds": seconds}),
+        options: CheckOptions,
+        *,
+        emit: Callable[[Event], None] | None = None,
+        for_scores: bool = False,
+    ) -> Check:
+        backend = self._opened
+        if self._loop is not asyncio.get_running_loop():
+            raise ClosedError(
+                "the verifier belongs to another event loop: open one in this loop, or use genprm_sdk.sync"
+            )
+        plan = self._plan(options, for_scores=for_scores)
+        layout = Layout(
+            backend.frame,
+            style=self._settings.style,
+            direct=plan.stages == (Reasoning.DIRECT,),
         )
+        turns = tuple(self._turn_of(stage) for stage in plan.stages)
+        method = Method(layout, plan.stages, turns, self._sampling, plan.seed)
+        return Check(
+            backend, self._sandbox, self._places, self.history, method, plan, solution, emit, emit is not None
+        )
+
+    def _turn_of(self, reasoning: Reasoning) -> TurnSettings:
+        return TurnSettings(
+            analysis=reasoning.has_analysis,
+            code=reasoning.has_code,
+            execute=reasoning.executes,
+            analysis_tokens=self._settings.analysis_tokens,
+            turn_tokens=self._settings.turn_tokens,
+            rounds=self._settings.rounds,
+            score_temperature=self._score_temperature,
+        )
+
+    async def _run(self, check: Check) -> Report:
+        report = await check.run()
+        if not self._warned and _is_unreadable(report):
+            self._warned = True
+            warnings.warn(
+                f"the verdicts of {report.model} cannot be read: it is probably no generative process reward "
+                "model, which answers `\\boxed{Yes}` or `\\boxed{No}` (arXiv 2504.00891)",
+                UnreadableVerdictWarning,
+                stacklevel=3,
+            )
+        return report
+
+
+def _is_unreadable(report: Report) -> bool:
+    diagnosis = report.diagnostics
+    if not diagnosis.paths:
+        return False
+    return diagnosis.unparsed == 1 or (diagnosis.verdict_mass or 0.0) < READABLE_MASS

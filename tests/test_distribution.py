@@ -25,6 +25,7 @@ DATA = (
     "genprm_sdk/py.typed",
     "genprm_sdk/data/*.jsonl",
     "genprm_sdk/models/data/*",
+    "genprm_sdk/report/*.css",
     "genprm_sdk/training/recipes/*.yaml",
 )
 NOT_SHIPPED = shutil.ignore_patterns("__pycache__", "*.pyc", ".*")

@@ -49,7 +49,7 @@ async def test_a_thousand_checks_leave_nothing_behind() -> None:
         files, memory = open_files(), resident_mb(os.getpid())
         for start in range(50, 1000, 5):
             await asyncio.gather(*(one(number) for number in range(start, start + 5)))
-        backend, _ = verifier._opened
+        backend = verifier._opened
         assert isinstance(backend, LlamaCppBackend)
         now = backend.snapshot()
         assert (now.open, now.running, now.waiting) == (0, 0, 0)

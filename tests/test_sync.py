@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import anyio
 import pytest
 
-from genprm_sdk import ClosedError, InputError, UnknownModelError
+from genprm_sdk import ClosedError, Finished, GenPRMError, InputError, UnknownModelError
 from genprm_sdk.sync import Verifier
 
 STEPS = ["Let's calculate A = (3 + 4 * 2) = (3 + 8) = 11."]
@@ -33,3 +35,33 @@ def test_errors_come_through() -> None:
         Verifier("nope").__enter__()
     with Verifier("genprm-mini", threads=1) as verifier, pytest.raises(InputError, match="no steps"):
         verifier.check([])
+
+
+def test_the_other_calls_without_async() -> None:
+    with Verifier("genprm-mini", threads=1) as verifier:
+        scores = verifier.score(STEPS)
+        assert scores.steps == (verifier.check(STEPS).steps[0].score,)
+        assert [each.index for each in verifier.rank([STEPS, STEPS])] == [0, 1]
+        many = list(verifier.check_many([STEPS, [" "], STEPS], ordered=True))
+        assert [each.error is None for each in many] == [True, False, True]
+        events = list(verifier.stream(STEPS))
+        assert isinstance(events[-1], Finished)
+        early = verifier.stream(STEPS * 20)
+        next(early)
+        early.close()  # type: ignore[attr-defined]
+        assert verifier.history == "steps"
+        assert verifier.settings.domains
+
+
+def test_several_threads_may_share_one() -> None:
+    with Verifier("genprm-mini", threads=1) as verifier, ThreadPoolExecutor(4) as pool:
+        reports = list(pool.map(lambda seed: verifier.check(STEPS, seed=seed), range(8)))
+    assert [report.seed for report in reports] == list(range(8))
+
+
+def test_a_call_from_inside_its_own_loop_says_so() -> None:
+    with Verifier("genprm-mini", threads=1) as verifier:
+        portal = verifier._portal
+        assert portal is not None
+        with pytest.raises(GenPRMError, match="its own event loop"):
+            portal.call(verifier.check, STEPS)

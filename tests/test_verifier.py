@@ -10,14 +10,20 @@ import pytest
 
 from genprm_sdk import (
     ClosedError,
+    CodeExecuted,
     ContextLengthError,
     Finished,
+    History,
     InputError,
     PathFinished,
+    Reasoning,
     Report,
+    Solution,
     StepFinished,
     StepStarted,
+    TextWritten,
     UnknownModelError,
+    UnreadableVerdictWarning,
     Usage,
     Verifier,
     VerifierSettings,
@@ -43,7 +49,7 @@ async def verifier(request: pytest.FixtureRequest) -> AsyncIterator[Verifier]:
 
 
 def assert_nothing_is_open(verifier: Verifier) -> None:
-    backend, _ = verifier._opened
+    backend = verifier._opened
     assert isinstance(backend, LlamaCppBackend)
     now = backend.snapshot()
     assert (now.open, now.running, now.waiting) == (0, 0, 0)
@@ -115,7 +121,7 @@ async def test_more_checks_than_there_is_room_for_wait_their_turn() -> None:
 
 async def test_events_come_in_order_and_end_with_the_report(verifier: Verifier) -> None:
     events = [event async for event in verifier.stream(RIGHT, problem=PROBLEM, samples=2)]
-    kinds = [type(event) for event in events]
+    kinds = [type(event) for event in events if not isinstance(event, TextWritten | CodeExecuted)]
     assert kinds == [StepStarted, PathFinished, PathFinished, StepFinished] * 4 + [Finished]
     last = events[-1]
     assert isinstance(last, Finished)
@@ -124,7 +130,7 @@ async def test_events_come_in_order_and_end_with_the_report(verifier: Verifier) 
 
 async def test_paths_share_the_prompt(verifier: Verifier) -> None:
     one = (await verifier.check(RIGHT, problem=PROBLEM, samples=1)).usage
-    four = (await verifier.check(RIGHT, problem=PROBLEM, samples=4)).usage
+    four = (await verifier.check(RIGHT, problem=PROBLEM, samples=4, adaptive=False)).usage
     assert four.shared_tokens == 4 * one.shared_tokens
     assert four.prompt_tokens <= 4 * one.prompt_tokens + 200
 
@@ -145,18 +151,16 @@ async def test_with_a_history_of_rationales_every_path_keeps_its_own(style: str)
     assert growth[1] - growth[0] > 60
 
 
-@pytest.mark.parametrize(
-    ("analysis", "code", "execute"),
-    [(False, False, False), (True, False, False), (False, True, True), (True, True, False)],
-)
-async def test_every_mode_gives_verdicts(analysis: bool, code: bool, execute: bool) -> None:
-    async with Verifier("genprm-mini", analysis=analysis, code=code, execute=execute, threads=1) as verifier:
-        report = await verifier.check(RIGHT, problem=PROBLEM)
+@pytest.mark.parametrize("reasoning", Reasoning)
+async def test_every_kind_of_reasoning_gives_verdicts(verifier: Verifier, reasoning: Reasoning) -> None:
+    report = await verifier.check(RIGHT, problem=PROBLEM, reasoning=reasoning)
+    assert report.reasoning == (reasoning,)
     for step in report.steps:
         (path,) = step.paths
-        assert bool(path.analysis) == analysis
-        assert bool(path.code_runs) == code
-        assert all((run.status == "not_executed") != execute for run in path.code_runs)
+        assert path.reasoning == reasoning
+        assert bool(path.analysis) == reasoning.has_analysis
+        assert bool(path.code_runs) == reasoning.has_code
+        assert all((run.status == "not_executed") != reasoning.executes for run in path.code_runs)
 
 
 async def test_text_is_split_at_blank_lines_and_the_problem_may_be_missing(verifier: Verifier) -> None:
@@ -186,8 +190,10 @@ async def test_bad_input(
 
 
 async def test_a_step_longer_than_the_context_is_named_and_the_verifier_goes_on(verifier: Verifier) -> None:
-    with pytest.raises(ContextLengthError, match=r"step 1: .*shorten it"):
-        await verifier.check([RIGHT[0], "7 + " * 9000], problem=PROBLEM)
+    with pytest.raises(ContextLengthError, match=r"step 0: .*shorten it"):
+        await verifier.check(["7 + " * 9000, RIGHT[0]], problem=PROBLEM)
+    cut = await verifier.check([RIGHT[0], "7 + " * 9000, RIGHT[1]], problem=PROBLEM)
+    assert (cut.verdict, cut.stopped, len(cut.steps), cut.total_steps) == ("incomplete", "context", 1, 3)
     assert (await verifier.check(RIGHT, problem=PROBLEM)).verdict == "correct"
 
 
@@ -255,6 +261,115 @@ async def test_closing_leaves_no_process() -> None:
             break
         await asyncio.sleep(0.05)
     assert not children & children_of(os.getpid())
+
+
+async def test_scores_without_a_report(verifier: Verifier) -> None:
+    report = await verifier.check(WRONG, problem=PROBLEM, samples=2, adaptive=False)
+    scores = await verifier.score(WRONG, problem=PROBLEM, samples=2)
+    assert scores.steps == pytest.approx([step.score for step in report.steps], abs=1e-3)
+    assert scores.min == scores.steps[2]
+    assert scores.last == scores.steps[-1]
+
+
+async def test_solutions_are_ranked(verifier: Verifier) -> None:
+    ranked = await verifier.rank([WRONG, RIGHT, WRONG], problem=PROBLEM)
+    assert [each.index for each in ranked] == [1, 0, 2]
+    assert ranked[0].score is not None
+    assert ranked[0].score > 0.5 > (ranked[1].score or 0.0)
+    with pytest.raises(InputError, match="by must be"):
+        await verifier.rank([RIGHT], by="best")  # type: ignore[arg-type]
+
+
+async def test_many_solutions_come_in_order_or_as_they_finish_and_one_failure_loses_nothing(
+    verifier: Verifier,
+) -> None:
+    solutions = [
+        Solution(problem=PROBLEM, steps=tuple(RIGHT * 2), id="long"),
+        Solution(problem=PROBLEM, steps=tuple(WRONG[:3]), id="short"),
+    ]
+
+    async def some() -> AsyncIterator[Solution | list[str]]:
+        yield solutions[0]
+        yield ["fine", "  "]
+        yield solutions[1]
+
+    ordered = [each async for each in verifier.check_many(some(), ordered=True, seed=2)]
+    assert [each.index for each in ordered] == [0, 1, 2]
+    assert [each.report and each.report.verdict for each in ordered] == ["correct", None, "incorrect"]
+    assert "step 1 is blank" in str(ordered[1].error)
+    finished = [each.index async for each in verifier.check_many(some(), seed=2)]
+    assert sorted(finished) == [0, 1, 2]
+    assert finished.index(2) < finished.index(0)
+    with pytest.raises(InputError, match="concurrency"):
+        await anext(verifier.check_many(some(), concurrency=0))
+    with pytest.raises(InputError, match="no option 'sample'"):
+        await anext(verifier.check_many(some(), sample=3))  # type: ignore[call-arg]
+
+
+async def test_leaving_many_checks_early_stops_them(verifier: Verifier) -> None:
+    many = verifier.check_many([RIGHT] * 50)
+    await anext(many)
+    await many.aclose()  # type: ignore[attr-defined]
+    assert_nothing_is_open(verifier)
+
+
+async def test_events_tell_what_paths_write(verifier: Verifier) -> None:
+    events = [event async for event in verifier.stream(WRONG, problem=PROBLEM, samples=2)]
+    last = events[-1]
+    assert isinstance(last, Finished)
+    for step in last.report.steps:
+        for path in step.paths:
+            here = (step.index, path.index)
+            written = [
+                event.text
+                for event in events
+                if isinstance(event, TextWritten) and (event.index, event.path) == here
+            ]
+            assert "".join(written) == path.text
+            ran = [
+                event.run
+                for event in events
+                if isinstance(event, CodeExecuted) and (event.index, event.path) == here
+            ]
+            assert tuple(ran) == path.code_runs
+
+
+async def test_a_model_that_gives_no_verdicts_is_named_once() -> None:
+    settings = VerifierSettings(style="chat", history=History.STEPS, analysis_tokens=40, turn_tokens=80)
+    async with Verifier("policy-mini", settings=settings, threads=1, reasoning="direct") as verifier:
+        with pytest.warns(UnreadableVerdictWarning, match="policy-mini cannot be read"):
+            report = await verifier.check(RIGHT[:2], problem=PROBLEM)
+        await verifier.check(RIGHT[:2], problem=PROBLEM)
+    assert report.diagnostics.verdict_mass is not None
+    assert report.diagnostics.verdict_mass < 0.05
+
+
+async def test_another_event_loop_is_refused(verifier: Verifier) -> None:
+    def elsewhere() -> None:
+        with pytest.raises(ClosedError, match="another event loop"):
+            asyncio.run(verifier.check(RIGHT))
+
+    await asyncio.to_thread(elsewhere)
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({"reasoning": "guess"}, "reasoning must be one of direct, analysis"),
+        ({"history": "all"}, "history must be one of rationales, shared, steps"),
+    ],
+)
+def test_unknown_modes_are_named(options: dict[str, str], complaint: str) -> None:
+    with pytest.raises(InputError, match=complaint):
+        Verifier("genprm-mini", **options)  # type: ignore[arg-type]
+
+
+async def test_usage_says_where_the_time_went(verifier: Verifier) -> None:
+    usage = (await verifier.check(RIGHT, problem=PROBLEM)).usage
+    assert usage.generate_seconds > 0
+    assert usage.code_seconds > 0
+    phases = usage.prompt_seconds + usage.generate_seconds + usage.verdict_seconds + usage.code_seconds
+    assert phases <= usage.seconds
 
 
 def children_of(parent: int) -> set[int]:

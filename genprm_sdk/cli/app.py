@@ -16,6 +16,8 @@ from typing import Annotated
 import typer
 
 from ..errors import GenPRMError
+from ..modes import History, Reasoning
+from ..options import Budget, Cascade, CheckOptions, adaptive_of
 from ..sandbox import Isolation
 from . import opening
 from .codes import CLOSED_PIPE, FAILED, INTERRUPTED, UNUSABLE, exit_code
@@ -42,7 +44,22 @@ Exact = Annotated[
     bool, typer.Option("--exact", help="The same seed gives the same result, whatever else runs; slower.")
 ]
 Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Only the first records of each file.")]
-NoExecute = Annotated[bool, typer.Option("--no-execute", help="Let the model write code, but do not run it.")]
+ReasoningOption = Annotated[Reasoning, typer.Option("--reasoning", help="What is written before a verdict.")]
+HistoryOption = Annotated[
+    History | None,
+    typer.Option("--history", help="What a path sees of earlier steps; by default what the model wants."),
+]
+AdaptiveOption = Annotated[
+    str,
+    typer.Option(
+        "--adaptive",
+        metavar="auto|off|exact|BOUND",
+        help="Leave out paths that cannot change a label, or only with a probability of at most BOUND.",
+    ),
+]
+FirstError = Annotated[
+    bool, typer.Option("--stop-at-first-error", help="Leave the steps behind the first wrong one unchecked.")
+]
 IsolationOption = Annotated[
     Isolation | None,
     typer.Option(
@@ -55,9 +72,14 @@ Out = Annotated[Path | None, typer.Option("--out", help="Folder for results; a s
 
 
 def opener(
-    model: str, execute: bool, threads: int | None, isolation: Isolation | None, exact: bool
+    model: str,
+    threads: int | None,
+    reasoning: Reasoning,
+    history: History | None,
+    isolation: Isolation | None,
+    exact: bool,
 ) -> opening.OpenChecker:
-    return lambda: opening.open_verifier(model, execute, threads, isolation, exact)
+    return lambda: opening.open_verifier(model, threads, reasoning, history, isolation, exact)
 
 
 def show_version(wanted: bool) -> None:
@@ -94,7 +116,28 @@ def check(
     seed: Seed = 0,
     json: Annotated[bool, typer.Option("--json", help="One JSON object a solution on stdout.")] = False,
     limit: Limit = None,
-    no_execute: NoExecute = False,
+    reasoning: ReasoningOption = Reasoning.ANALYSIS_CODE,
+    history: HistoryOption = None,
+    adaptive: AdaptiveOption = "auto",
+    cascade: Annotated[
+        bool, typer.Option("--cascade", help="Verdicts alone, then analyses, then code, where still unsure.")
+    ] = False,
+    stop_at_first_error: FirstError = False,
+    max_samples: Annotated[
+        int | None, typer.Option("--max-samples", min=1, help="Verifications of a solution, at most.")
+    ] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option("--max-tokens", min=1, help="Written tokens of a solution, at most.")
+    ] = None,
+    max_seconds: Annotated[
+        float | None, typer.Option("--max-seconds", help="Seconds of a solution, at most.")
+    ] = None,
+    diagnose: Annotated[
+        bool, typer.Option("--diagnose", help="Count failed code, unread verdicts and votes that agree.")
+    ] = False,
+    html: Annotated[
+        Path | None, typer.Option("--html", help="Folder for one self-contained page a solution.")
+    ] = None,
     isolation: IsolationOption = None,
     threads: Threads = None,
     exact: Exact = False,
@@ -104,10 +147,19 @@ def check(
     A record is {"problem": ..., "steps": [...]}; "input" and "question" do for "problem", steps may be one
     text with blank lines between them, and an "id" is passed through.
     """
-    from .check import CheckOptions, check_file
+    from .check import CheckRequest, check_file
 
-    options = CheckOptions(samples=samples, seed=seed, as_json=json, limit=limit)
-    return check_file(file, options, opener(model, not no_execute, threads, isolation, exact))
+    options = CheckOptions(
+        samples=samples,
+        seed=seed,
+        adaptive=adaptive_of(adaptive),
+        stop_at_first_error=stop_at_first_error,
+        budget=Budget(max_samples, max_tokens, max_seconds),
+    )
+    if cascade:
+        options["cascade"] = Cascade()
+    request = CheckRequest(options, as_json=json, limit=limit, diagnose=diagnose, html=html)
+    return check_file(file, request, opener(model, threads, reasoning, history, isolation, exact))
 
 
 @app.command()
@@ -115,7 +167,7 @@ def demo(threads: Threads = None) -> int:
     """Check short solutions from four domains with the bundled model."""
     from .demo import run_demo
 
-    return run_demo(lambda: opening.open_verifier(opening.DEFAULT_MODEL, True, threads))
+    return run_demo(lambda: opening.open_verifier(opening.DEFAULT_MODEL, threads))
 
 
 @app.command()
@@ -153,7 +205,10 @@ def bigbench_mistake(
     seed: Seed = 0,
     limit: Limit = None,
     out: Out = None,
-    no_execute: NoExecute = False,
+    reasoning: ReasoningOption = Reasoning.ANALYSIS_CODE,
+    history: HistoryOption = None,
+    adaptive: AdaptiveOption = "auto",
+    stop_at_first_error: FirstError = False,
     isolation: IsolationOption = None,
     threads: Threads = None,
     exact: Exact = False,
@@ -161,8 +216,21 @@ def bigbench_mistake(
     """BIG-Bench-Mistake: exact match of the first mistake (arXiv 2311.08516)."""
     from .evaluate import EvalOptions, evaluate
 
-    options = EvalOptions("bigbench-mistake", data, model, samples, seed, limit, out, not no_execute, exact)
-    return evaluate(options, opener(model, not no_execute, threads, isolation, exact))
+    options = EvalOptions(
+        "bigbench-mistake",
+        data,
+        model,
+        samples,
+        seed,
+        limit,
+        out,
+        reasoning,
+        history,
+        adaptive,
+        stop_at_first_error,
+        exact,
+    )
+    return evaluate(options, opener(model, threads, reasoning, history, isolation, exact))
 
 
 @evaluations.command("processbench")
@@ -173,7 +241,10 @@ def processbench(
     seed: Seed = 0,
     limit: Limit = None,
     out: Out = None,
-    no_execute: NoExecute = False,
+    reasoning: ReasoningOption = Reasoning.ANALYSIS_CODE,
+    history: HistoryOption = None,
+    adaptive: AdaptiveOption = "auto",
+    stop_at_first_error: FirstError = False,
     isolation: IsolationOption = None,
     threads: Threads = None,
     exact: Exact = False,
@@ -181,8 +252,21 @@ def processbench(
     """ProcessBench: F1 of finding the first wrong step (QwenLM/ProcessBench)."""
     from .evaluate import EvalOptions, evaluate
 
-    options = EvalOptions("processbench", data, model, samples, seed, limit, out, not no_execute, exact)
-    return evaluate(options, opener(model, not no_execute, threads, isolation, exact))
+    options = EvalOptions(
+        "processbench",
+        data,
+        model,
+        samples,
+        seed,
+        limit,
+        out,
+        reasoning,
+        history,
+        adaptive,
+        stop_at_first_error,
+        exact,
+    )
+    return evaluate(options, opener(model, threads, reasoning, history, isolation, exact))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -9,29 +9,41 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from ..diagnostics import Diagnostics
 from ..errors import ClosedError, GenPRMError, ModelError
 from ..evaluation.reading import Broken
-from ..events import Finished, PathFinished, StepFinished, StepStarted
+from ..events import Finished, StepFinished
+from ..options import CheckOptions
 from ..types import Report, StepResult
 from ..voting import first_error, report_verdict
 from .codes import FINE, INTERRUPTED, UNUSABLE, exit_code
 from .opening import Checker, OpenChecker
 from .solutions import Entry, read_solutions
-from .terminal import Progress, complain, note
-from .views import JsonView, ReadableView, View
+from .terminal import Progress, complain, note, show
+from .views import HtmlView, JsonView, ReadableView, View, diagnosis_lines
 
-__all__ = ["CheckOptions", "Tally", "check_file", "check_records", "partial_report"]
+__all__ = ["CheckRequest", "Tally", "check_file", "check_records", "partial_report"]
 
 
 @dataclass(frozen=True)
-class CheckOptions:
-    """What the user asked for, apart from the model."""
+class CheckRequest:
+    """What the user asked for, apart from the model.
 
-    samples: int = 1
-    seed: int = 0
+    Attributes:
+        options: What each check is told.
+        as_json: Whether results are for programs.
+        limit: How many records to take.
+        diagnose: Whether to count failure signatures.
+        html: A folder for one page a solution.
+    """
+
+    options: CheckOptions = field(default_factory=lambda: CheckOptions())
     as_json: bool = False
     limit: int | None = None
+    diagnose: bool = False
+    html: Path | None = None
 
 
 @dataclass
@@ -74,20 +86,25 @@ def plural(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-def check_file(file: str, options: CheckOptions, open_checker: OpenChecker) -> int:
+def check_file(file: str, request: CheckRequest, open_checker: OpenChecker) -> int:
     """Check a file's solutions; returns the exit code.
 
     Raises:
         GenPRMError: Nothing could be checked, for one reason.
         ReaderLeft: Nobody reads the results.
     """
-    records = read_solutions(file, options.limit)
-    view: View = JsonView() if options.as_json else ReadableView()
+    records = read_solutions(file, request.limit)
+    view: View = JsonView(request.diagnose) if request.as_json else ReadableView()
+    if request.html is not None:
+        view = HtmlView(request.html, view)
     tally = Tally(total=len(records))
     try:
-        asyncio.run(check_records(records, options, open_checker, view, tally))
+        asyncio.run(check_records(records, request.options, open_checker, view, tally))
     except KeyboardInterrupt:
         tally.interrupted = True
+    if request.diagnose and not request.as_json:
+        for line in diagnosis_lines(Diagnostics.of(tally.reports)):
+            show(line)
     note(tally.summary())
     return INTERRUPTED if tally.interrupted else tally.code
 
@@ -134,20 +151,16 @@ async def watch(
 ) -> Report:
     """One solution to its report, with progress; a cancellation shows what there is."""
     steps: list[StepResult] = []
-    total, current, judged = len(entry.solution.steps), 0, 0
-    events = checker.stream(entry.solution, samples=options.samples, seed=options.seed)
+    total = len(entry.solution.steps)
+    events = checker.stream(entry.solution, **options)
     try:
         async for event in events:
             if isinstance(event, Finished):
                 return event.report
-            if isinstance(event, StepStarted):
-                current = event.index
-            elif isinstance(event, PathFinished):
-                current, judged = event.index, judged + 1
-            elif isinstance(event, StepFinished):
+            if isinstance(event, StepFinished):
                 steps.append(event.result)
-            done = 100 * judged // (total * options.samples)
-            progress.say(f"solution {which}, step {current} of 0–{total - 1}, {done}%")
+            current = min(len(steps), total - 1)
+            progress.say(f"solution {which}, step {current} of 0–{total - 1}, {100 * len(steps) // total}%")
     except asyncio.CancelledError:
         progress.clear()
         if steps:
@@ -168,6 +181,7 @@ def partial_report(entry: Entry, steps: Sequence[StepResult], options: CheckOpti
         first_error=first_error(steps),
         verdict=report_verdict(steps, len(entry.solution.steps)),
         model=model,
-        samples=options.samples,
-        seed=options.seed,
+        samples=options.get("samples", 1),
+        seed=options.get("seed", 0),
+        total_steps=len(entry.solution.steps),
     )

@@ -7,7 +7,8 @@ import json
 from importlib.resources import files
 
 from ..evaluation.reading import Broken, read_records
-from .check import CheckOptions, Tally, check_records
+from ..options import CheckOptions
+from .check import Tally, check_records
 from .codes import INTERRUPTED
 from .opening import OpenChecker
 from .solutions import Entry, entry

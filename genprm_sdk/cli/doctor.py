@@ -199,7 +199,7 @@ async def sandbox() -> Finding:
             run = await session.run("print(6 * 7)")
     except GenPRMError as error:
         return Finding(
-            "sandbox", "broken", str(error), "use --no-execute, or a weaker --isolation knowingly", True
+            "sandbox", "broken", str(error), "try --reasoning analysis, or a weaker --isolation", True
         )
     if run.stdout.strip() != "42":
         return Finding(
@@ -228,7 +228,7 @@ async def default_model(llama: Finding) -> Finding:
     if llama.state != "ok":
         return Finding(subject, "broken", "llama.cpp does not work", llama.advice, True)
     try:
-        async with open_verifier(DEFAULT_MODEL, True, None) as verifier:
+        async with open_verifier(DEFAULT_MODEL) as verifier:
             return Finding(subject, "ok", f"{verifier.name} is ready", needed=True)
     except GenPRMError as error:
         return Finding(subject, "broken", str(error), "reinstall genprm-sdk", True)

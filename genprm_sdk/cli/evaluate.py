@@ -21,6 +21,8 @@ from ..evaluation.outcome import Outcome
 from ..evaluation.runner import Summary, run, summarise
 from ..evaluation.store import ResultStore, Settings
 from ..models import find_model
+from ..modes import History, Reasoning
+from ..options import adaptive_of
 from ..report.text import one_line
 from .codes import FAILED, FINE, INTERRUPTED, UNUSABLE
 from .opening import OpenChecker
@@ -43,7 +45,10 @@ class EvalOptions:
     seed: int = 0
     limit: int | None = None
     out: Path | None = None
-    execute: bool = True
+    reasoning: Reasoning = Reasoning.ANALYSIS_CODE
+    history: History | None = None
+    adaptive: str = "auto"
+    stop_at_first_error: bool = False
     exact: bool = False
 
     def settings(self) -> Settings:
@@ -53,13 +58,17 @@ class EvalOptions:
             UnknownModelError: There is no such model.
         """
         name, path = find_model(self.model)
+        adaptive_of(self.adaptive)
         return Settings(
             benchmark=self.benchmark,
             model=name,
             model_file=fingerprint(path),
             samples=self.samples,
             seed=self.seed,
-            execute=self.execute,
+            reasoning=self.reasoning,
+            history=self.history,
+            adaptive=self.adaptive,
+            stop_at_first_error=self.stop_at_first_error,
             exact=self.exact,
             version=version("genprm-sdk"),
         )
@@ -152,7 +161,7 @@ def summary_table(summary: Summary, of: int | None = None) -> Table:
     table = Table(
         title=one_line(
             f"{settings.benchmark}: {settings.model}, samples {settings.samples}, seed {settings.seed}, "
-            f"code {'executed' if settings.execute else 'not executed'}, {done}"
+            f"{settings.reasoning}, {done}"
         ),
         caption="intervals: percentile bootstrap over records",
     )

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol
+from typing import Protocol, Unpack
 
 from ..events import Event
+from ..modes import History, Reasoning
+from ..options import CheckOptions
 from ..sandbox import Isolation
 from ..types import Report, Solution
 
@@ -21,9 +23,9 @@ class Checker(Protocol):
     @property
     def name(self) -> str: ...
 
-    async def check(self, steps: Solution, *, samples: int = 1, seed: int = 0) -> Report: ...
+    async def check(self, steps: Solution, **options: Unpack[CheckOptions]) -> Report: ...
 
-    def stream(self, steps: Solution, *, samples: int = 1, seed: int = 0) -> AsyncIterator[Event]: ...
+    def stream(self, steps: Solution, **options: Unpack[CheckOptions]) -> AsyncIterator[Event]: ...
 
 
 OpenChecker = Callable[[], AbstractAsyncContextManager[Checker]]
@@ -31,12 +33,15 @@ OpenChecker = Callable[[], AbstractAsyncContextManager[Checker]]
 
 def open_verifier(
     model: str,
-    execute: bool,
-    threads: int | None,
+    threads: int | None = None,
+    reasoning: Reasoning = Reasoning.ANALYSIS_CODE,
+    history: History | None = None,
     isolation: Isolation | None = None,
     exact: bool = False,
 ) -> AbstractAsyncContextManager[Checker]:
     """A verifier that loads its model when it is entered."""
     from ..verifier import Verifier
 
-    return Verifier(model, execute=execute, threads=threads, isolation=isolation, exact=exact)
+    return Verifier(
+        model, reasoning=reasoning, history=history, threads=threads, isolation=isolation, exact=exact
+    )

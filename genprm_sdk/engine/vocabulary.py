@@ -1,8 +1,8 @@
 """Text to tokens and back with llama.cpp's tokenizer, so that content never becomes a control token.
 
-Two kinds of vocabulary entry must not come out of content: control tokens, which ``parse_special=False``
-already leaves alone, and user-defined tokens such as ``<think>``, which llama.cpp finds in any text. Content
-that spells one of the latter is cut inside the spelling and tokenised in pieces.
+Two kinds of vocabulary entry must not come out of content: user-defined tokens such as ``<think>``, which
+llama.cpp finds in any text, and control tokens, which ``parse_special=False`` leaves alone unless a file's
+own merges spell one. Content that spells such an entry is cut inside the spelling and tokenised in pieces.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Vocabulary:
         self._pieces: dict[int, bytes] = {}
         self._in_use = threading.Lock()
         self._closed = False
-        user_defined: list[str] = []
+        found_in_text: list[str] = []
         for token in range(self.size):
             attributes = library.llama_vocab_get_attr(vocab, token)
             is_control = bool(attributes & library.LLAMA_TOKEN_ATTR_CONTROL)
@@ -47,10 +47,10 @@ class Vocabulary:
             self.special[text] = token
             if is_control:
                 self._controls.add(token)
-            else:
-                user_defined.append(text)
-        longest_first = sorted((text for text in user_defined if len(text) > 1), key=len, reverse=True)
-        self._inside_user_defined = (
+            if not is_control or token in self._tokenize(text):
+                found_in_text.append(text)
+        longest_first = sorted((text for text in found_in_text if len(text) > 1), key=len, reverse=True)
+        self._inside_special = (
             re.compile(
                 "|".join(f"(?<={re.escape(text[0])})(?={re.escape(text[1:])})" for text in longest_first)
             )
@@ -79,7 +79,7 @@ class Vocabulary:
 
     def text_tokens(self, text: str) -> list[int]:
         """The tokens of plain text, never a special one."""
-        pieces = self._inside_user_defined.split(text) if self._inside_user_defined else [text]
+        pieces = self._inside_special.split(text) if self._inside_special else [text]
         return [token for piece in pieces for token in self._tokenize(piece)]
 
     def _tokenize(self, text: str) -> list[int]:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Protocol, Unpack
 
 from ..errors import ClosedError, GenPRMError, ModelError
+from ..options import CheckOptions
 from ..types import Frozen, Report, Solution, Usage
 from .datasets import Item, Unreadable
 from .metrics import METRICS, Estimate, Scores, count, estimate_average, score
@@ -25,7 +26,7 @@ PATHS_AT_ONCE = 4
 class Checker(Protocol):
     """What a benchmark needs of a verifier."""
 
-    async def check(self, steps: Solution, *, samples: int = 1, seed: int = 0) -> Report: ...
+    async def check(self, steps: Solution, **options: Unpack[CheckOptions]) -> Report: ...
 
 
 class Failure(Frozen):
@@ -113,7 +114,7 @@ async def outcome_of(
         return earlier
     digest = digest_of(record)
     try:
-        report = await checker.check(record.solution, samples=settings.samples, seed=settings.seed)
+        report = await checker.check(record.solution, **settings.options)
     except (ClosedError, ModelError):
         raise
     except GenPRMError as error:

@@ -16,6 +16,8 @@ from typing import BinaryIO
 from pydantic import BaseModel, ValidationError
 
 from ..errors import InputError
+from ..modes import History, Reasoning
+from ..options import CheckOptions, adaptive_of
 from ..types import Frozen
 from .datasets import Benchmark, Item
 from .outcome import Outcome
@@ -29,6 +31,8 @@ class Settings(Frozen):
     Attributes:
         model: The model's name.
         model_file: A fingerprint of its file, or None if there is no file.
+        history: What paths saw of earlier steps, or None for what the model's file says.
+        adaptive: See ``options.adaptive_of``.
         version: This library's.
     """
 
@@ -37,9 +41,22 @@ class Settings(Frozen):
     model_file: str | None = None
     samples: int
     seed: int
-    execute: bool
+    reasoning: Reasoning = Reasoning.ANALYSIS_CODE
+    history: History | None = None
+    adaptive: str = "auto"
+    stop_at_first_error: bool = False
     exact: bool = False
     version: str
+
+    @property
+    def options(self) -> CheckOptions:
+        """What each check is told."""
+        return CheckOptions(
+            samples=self.samples,
+            seed=self.seed,
+            adaptive=adaptive_of(self.adaptive),
+            stop_at_first_error=self.stop_at_first_error,
+        )
 
 
 def digest_of(item: Item) -> str:

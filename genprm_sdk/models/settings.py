@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from ..errors import ModelFileError
-from ..protocol import History, PromptStyle
+from ..modes import History
+from ..protocol import PromptStyle
 from .gguf import MetadataValue, text_value, whole_value
 
 __all__ = ["PROTOCOL", "VerifierSettings"]
@@ -32,7 +33,7 @@ class VerifierSettings:
     """
 
     style: PromptStyle = "reference"
-    history: History = "rationales"
+    history: History = History.RATIONALES
     analysis_tokens: int = 2048
     turn_tokens: int = 2048
     rounds: int = 3
@@ -60,7 +61,7 @@ class VerifierSettings:
             raise ModelFileError("the model file's genprm.domains must be a list of names")
         return cls(
             style=_one_of(metadata, "genprm.prompt_style", ("chat", "reference"), default.style),
-            history=_one_of(metadata, "genprm.history", ("rationales", "steps"), default.history),
+            history=History(_one_of(metadata, "genprm.history", tuple(History), default.history)),
             analysis_tokens=whole_value(metadata, "genprm.analysis_tokens", default.analysis_tokens),
             turn_tokens=whole_value(metadata, "genprm.turn_tokens", default.turn_tokens),
             rounds=whole_value(metadata, "genprm.rounds", default.rounds),

@@ -12,17 +12,12 @@ from rich.syntax import Syntax
 from rich.text import Text
 
 from ..types import CodeRun, Report, StepResult, VerificationPath
+from .findings import DEGRADED, MARKS, STOPPED, code_output, counted, not_judged, shown_path, verdict_words
 from .text import clean, one_line
 
 __all__ = ["render_report", "render_step", "shown_path", "verdict_line"]
 
-MARKS = {"correct": ("✓", "green"), "incorrect": ("✗", "red"), "unparsed": ("?", "yellow")}
-VERDICTS = {
-    "correct": ("no mistake found", "green"),
-    "incorrect": ("first mistake: step {first}", "red"),
-    "unparsed": ("no verdict: a step's judgement could not be read", "yellow"),
-    "incomplete": ("no verdict: not every step was checked", "yellow"),
-}
+COLOURS = {"correct": "green", "incorrect": "red", "unparsed": "yellow", "incomplete": "yellow"}
 INDENT = 4
 
 
@@ -40,15 +35,18 @@ def render_report(report: Report, title: str | None = None) -> RenderableType:
     if report.problem is not None:
         parts.append(labelled("problem", report.problem))
     parts += [render_step(step) for step in report.steps]
+    unfinished = unfinished_line(report)
+    if unfinished is not None:
+        parts.append(unfinished)
     parts += [verdict_line(report), Text()]
     return Group(*parts)
 
 
 def render_step(step: StepResult) -> RenderableType:
     """One step: mark, score, label, its text, and one path's analysis, code and output."""
-    mark, colour = MARKS[step.label]
     score = "no score" if step.score is None else f"{step.score:.2f}"
-    head = Text(f"{mark} step {step.index}  {score}  {step.label}", style=f"bold {colour}")
+    head = Text(f"{MARKS[step.label]} step {step.index}  {score}  {step.label}")
+    head.stylize(f"bold {COLOURS[step.label]}")
     head.append(votes(step), style="not bold dim")
     parts: list[RenderableType] = [head, indented(Text(clean(step.text)))]
     path = shown_path(step)
@@ -57,32 +55,36 @@ def render_step(step: StepResult) -> RenderableType:
     return Group(*parts, Text())
 
 
-def shown_path(step: StepResult) -> VerificationPath | None:
-    """The path that speaks most clearly for the step's label, or the first one when none can be read."""
-    readable = [path for path in step.paths if path.score is not None]
-    if not readable:
-        return step.paths[0] if step.paths else None
-    sign = 1 if step.label == "incorrect" else -1
-    return min(readable, key=lambda path: sign * (path.score or 0.0))
+def unfinished_line(report: Report) -> Text | None:
+    """Why the check ended early and how many steps it left out, or None when it did neither."""
+    missing = not_judged(report)
+    said = [] if report.stopped is None else [STOPPED[report.stopped]]
+    if missing:
+        said.append(f"{counted(missing, 'step')} not judged")
+    return Text("… " + "; ".join(said), style="yellow") if said else None
 
 
 def verdict_line(report: Report) -> Text:
     """The verdict and what it cost, on one line."""
-    words, colour = VERDICTS[report.verdict]
-    line = Text("→ " + words.format(first=report.first_error), style=f"bold {colour}")
+    line = Text("→ " + verdict_words(report), style=f"bold {COLOURS[report.verdict]}")
     usage = report.usage
-    paths = f"{report.samples} path{'s' if report.samples > 1 else ''}"
-    runs = f"{usage.code_runs} code run{'s' if usage.code_runs != 1 else ''}"
-    cost = f"{paths}, {usage.generated_tokens} tokens written, {runs}, {usage.seconds:.1f} s"
+    cost = (
+        f"{counted(report.samples, 'path')}, {usage.generated_tokens} tokens written, "
+        f"{counted(usage.code_runs, 'code run')}, {usage.seconds:.1f} s"
+    )
     return line.append(f"  ({one_line(report.model)}, {cost})", style="not bold dim")
 
 
 def votes(step: StepResult) -> str:
-    if len(step.paths) < 2:
-        return ""
-    said = [path.verdict for path in step.paths]
-    unread = said.count(None)
-    return f"  {said.count('yes')} yes, {said.count('no')} no" + (f", {unread} unread" if unread else "")
+    said = []
+    if len(step.paths) > 1:
+        yes, no, unread = step.votes
+        said += [f"{yes} yes", f"{no} no"] + ([f"{unread} unread"] if unread else [])
+    if step.majority != step.label:
+        said.append(f"by vote {step.majority}")
+    if step.cheaper:
+        said.append(f"{len(step.cheaper)} cheaper, unsure")
+    return "  " + ", ".join(said) if said else ""
 
 
 def evidence(path: VerificationPath, *, several: bool) -> list[RenderableType]:
@@ -93,7 +95,9 @@ def evidence(path: VerificationPath, *, several: bool) -> list[RenderableType]:
     for run in path.code_runs:
         parts += code_block(run)
     if path.degraded is not None:
-        parts.append(labelled("code part given up", path.degraded))
+        parts.append(labelled("code part given up", DEGRADED[path.degraded]))
+    if path.forgotten:
+        parts.append(label(f"no longer saw {counted(path.forgotten, 'earlier verification')}"))
     if path.verdict is None:
         wrote = path.text.strip() or "(nothing)"
         parts.append(labelled("the judgement could not be read; the path wrote", wrote))
@@ -101,19 +105,16 @@ def evidence(path: VerificationPath, *, several: bool) -> list[RenderableType]:
 
 
 def code_block(run: CodeRun) -> list[RenderableType]:
-    lexer = Syntax("", "python", theme="ansi_dark", background_color="default")
+    lexer = Syntax("", "python", theme="ansi_dark", background_color="default", word_wrap=True)
     source = lexer.highlight(clean(run.code).strip("\n"))
     source.rstrip()
     parts: list[RenderableType] = [label("code"), Padding(source, (0, 0, 0, INDENT + 2), expand=False)]
     if run.status == "not_executed":
         parts.append(label("not executed"))
     elif run.status == "ok":
-        parts.append(labelled("output", run.stdout.rstrip("\n") or "(prints nothing)"))
+        parts.append(labelled("output", code_output(run) or "(prints nothing)"))
     else:
-        said = run.feedback or f"{run.error_type or run.status}: {run.message or ''}"
-        before = run.stdout.rstrip("\n")
-        text = f"{before}\n{said}" if before and before not in said else said
-        parts.append(labelled(f"output ({run.status})", text))
+        parts.append(labelled(f"output ({run.status})", code_output(run)))
     return parts
 
 

@@ -10,9 +10,11 @@ import asyncio
 import signal
 import sys
 from collections.abc import AsyncIterator
+from typing import Unpack
 
 from genprm_sdk.errors import BackendError, ContextLengthError, GenPRMError, UnknownModelError
 from genprm_sdk.events import Event, Finished, PathFinished, StepFinished, StepStarted
+from genprm_sdk.options import CheckOptions
 from genprm_sdk.types import CodeRun, Label, Report, Solution, StepResult, Usage, VerificationPath
 from genprm_sdk.voting import first_error, report_verdict
 
@@ -45,6 +47,7 @@ class FakeVerifier:
     def __init__(self, refusal: GenPRMError | None = None) -> None:
         self.refusal = refusal
         self.calls: list[tuple[Solution, int, int]] = []
+        self.options: list[CheckOptions] = []
         self.opened = 0
         self.closed = 0
 
@@ -59,15 +62,17 @@ class FakeVerifier:
     async def __aexit__(self, *_: object) -> None:
         self.closed += 1
 
-    async def check(self, steps: Solution, *, samples: int = 1, seed: int = 0) -> Report:
+    async def check(self, steps: Solution, **options: Unpack[CheckOptions]) -> Report:
         report = None
-        async for event in self.stream(steps, samples=samples, seed=seed):
+        async for event in self.stream(steps, **options):
             if isinstance(event, Finished):
                 report = event.report
         assert report is not None
         return report
 
-    async def stream(self, steps: Solution, *, samples: int = 1, seed: int = 0) -> AsyncIterator[Event]:
+    async def stream(self, steps: Solution, **options: Unpack[CheckOptions]) -> AsyncIterator[Event]:
+        samples, seed = options.get("samples", 1), options.get("seed", 0)
+        self.options.append(options)
         self.calls.append((steps, samples, seed))
         results: list[StepResult] = []
         for index, text in enumerate(steps.steps):

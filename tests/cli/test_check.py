@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 
+from genprm_sdk import Adaptive, Budget, Cascade
 from genprm_sdk.cli import main, opening
 from genprm_sdk.errors import MissingExtraError, ModelFileError, SandboxUnavailable, UnknownModelError
 
@@ -30,13 +33,61 @@ def test_json_is_one_object_a_solution_and_nothing_else(
     assert main(["check", lines_file(GOOD, WRONG), "--json", "--samples", "2", "--seed", "5"]) == 0
     out, err = capsys.readouterr()
     first, second = (json.loads(line) for line in lines_of(out))
-    assert list(first) == ["id", "first_error", "verdict", "model", "samples", "seed", "steps", "usage"]
+    assert list(first) == [
+        *("id", "first_error", "verdict", "model", "samples", "seed", "reasoning", "history"),
+        *("total_steps", "stopped", "scores", "steps", "usage"),
+    ]
+    assert second["scores"]["min"] == pytest.approx(0.105)
     assert (first["id"], first["first_error"], first["verdict"]) == (7, None, "correct")
     assert (second["id"], second["first_error"], second["verdict"]) == ("w", 1, "incorrect")
     assert [len(step["paths"]) for step in second["steps"]] == [2, 2, 2]
     assert first["usage"]["generated_tokens"] == 80
     assert [(call[1], call[2]) for call in verifier.calls] == [(2, 5), (2, 5)]
     assert lines_of(err) == ["checked 2 of 2 solutions: 1 with a mistake"]
+
+
+def test_options_reach_the_check(verifier: Any, lines_file: Write) -> None:
+    arguments = ["--adaptive", "0.1", "--cascade", "--stop-at-first-error", "--max-samples", "9"]
+    assert main(["check", lines_file(GOOD), "--max-tokens", "7", "--max-seconds", "2.5", *arguments]) == 0
+    (options,) = verifier.options
+    assert options["adaptive"] == Adaptive(error=0.1)
+    assert options["cascade"] == Cascade()
+    assert options["stop_at_first_error"] is True
+    assert options["budget"] == Budget(samples=9, tokens=7, seconds=2.5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--adaptive", "often"], "adaptive must be auto, off, exact or a number"),
+        (["--adaptive", "0.7"], "Adaptive.error must be a number between 0 and 0.5"),
+        (["--max-seconds", "-1"], "Budget.seconds must be a finite number above 0"),
+        (["--reasoning", "guess"], "'guess' is not one of"),
+        (["--history", "all"], "'all' is not one of"),
+    ],
+)
+def test_bad_options_are_named(
+    verifier: Any, lines_file: Write, capsys: pytest.CaptureFixture[str], arguments: list[str], complaint: str
+) -> None:
+    assert main(["check", lines_file(GOOD), *arguments]) == 2
+    assert complaint in capsys.readouterr().err
+    assert not verifier.calls
+
+
+def test_diagnostics_and_pages(
+    verifier: Any, lines_file: Write, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    pages = tmp_path / "pages" / "new"
+    assert main(["check", lines_file(GOOD, WRONG), "--diagnose", "--html", str(pages)]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"unparsed verdicts +0\.0%", out)
+    assert [page.name for page in sorted(pages.iterdir())] == ["0001.html", "0002.html"]
+    assert "<!doctype html>" in (pages / "0002.html").read_text(encoding="utf-8").lower()
+    assert main(["check", lines_file(GOOD), "--json", "--diagnose"]) == 0
+    assert json.loads(capsys.readouterr().out)["diagnostics"]["paths"] == 2
+    (tmp_path / "file").write_text("")
+    assert main(["check", lines_file(GOOD), "--html", str(tmp_path / "file")]) == 2
+    assert "give another folder with --html" in capsys.readouterr().err
 
 
 def test_the_three_names_of_a_problem(verifier: Any, lines_file: Write) -> None:
@@ -203,7 +254,7 @@ def test_text_from_outside_cannot_write_to_the_terminal(
     out, err = capsys.readouterr()
     assert "[red]x[/red]" in out
     assert "[/oops]" in out
-    assert "[bold]a[2Jb" in out
+    assert r"[bold]a\x1b[2J\u202eb" in out
     assert not {"\x1b", "\x07", "\x9b", "\u202e"} & set(out + err)
 
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Unpack
 
 import pytest
 
@@ -14,9 +15,11 @@ from genprm_sdk.evaluation.datasets import Item, Unreadable
 from genprm_sdk.evaluation.outcome import Outcome
 from genprm_sdk.evaluation.runner import run, summarise
 from genprm_sdk.evaluation.store import ResultStore, Settings
+from genprm_sdk.modes import Reasoning
+from genprm_sdk.options import CheckOptions
 from genprm_sdk.types import Label, Report, Solution, StepResult, Usage
 
-SETTINGS = Settings(benchmark="bigbench-mistake", model="fake", samples=1, seed=0, execute=True, version="1")
+SETTINGS = Settings(benchmark="bigbench-mistake", model="fake", samples=1, seed=0, version="1")
 
 
 def item(name: str, expected: int | None = None, *steps: str) -> Item:
@@ -32,7 +35,7 @@ class FakeChecker:
         self.errors = errors or {}
         self.seen: list[str | None] = []
 
-    async def check(self, steps: Solution, *, samples: int = 1, seed: int = 0) -> Report:
+    async def check(self, steps: Solution, **options: Unpack[CheckOptions]) -> Report:
         self.seen.append(steps.id)
         if steps.id in self.errors:
             raise self.errors[steps.id]
@@ -49,8 +52,8 @@ class FakeChecker:
             first_error=first,
             verdict="correct" if first is None else "incorrect",
             model="fake",
-            samples=samples,
-            seed=seed,
+            samples=options["samples"],
+            seed=options["seed"],
             usage=Usage(generated_tokens=5),
         )
 
@@ -93,14 +96,14 @@ async def test_records_are_checked_a_few_at_a_time_and_returned_in_order() -> No
     most = 0
 
     class SlowChecker(FakeChecker):
-        async def check(self, steps: Solution, *, samples: int = 1, seed: int = 0) -> Report:
+        async def check(self, steps: Solution, **options: Unpack[CheckOptions]) -> Report:
             nonlocal most
             running.add(steps.steps[0])
             most = max(most, len(running))
             for _ in range(20 if steps.steps[0].endswith("0") else 2):
                 await asyncio.sleep(0)
             running.discard(steps.steps[0])
-            return await super().check(steps, samples=samples, seed=seed)
+            return await super().check(steps, **options)
 
     names = [f"r{number}" for number in range(9)]
     heard: list[str] = []
@@ -175,8 +178,8 @@ async def test_failures_are_tried_again_and_changed_records_too(tmp_path: Path) 
 def test_a_folder_belongs_to_its_settings(tmp_path: Path) -> None:
     ResultStore.open(tmp_path, SETTINGS)
     ResultStore.open(tmp_path, SETTINGS)
-    with pytest.raises(InputError, match="seed 0 instead of 1, execute True instead of False"):
-        ResultStore.open(tmp_path, SETTINGS.model_copy(update={"seed": 1, "execute": False}))
+    with pytest.raises(InputError, match=r"seed 0 instead of 1, reasoning .*code.* instead of"):
+        ResultStore.open(tmp_path, SETTINGS.model_copy(update={"seed": 1, "reasoning": Reasoning.ANALYSIS}))
     (tmp_path / "settings.json").write_text("{")
     with pytest.raises(InputError, match="cannot be read"):
         ResultStore.open(tmp_path, SETTINGS)

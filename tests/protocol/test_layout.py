@@ -44,7 +44,7 @@ def test_both_styles_agree_on_finished_turns() -> None:
 
 
 def test_with_the_history_of_steps_the_next_step_follows_directly() -> None:
-    assert Layout(FRAME, history="steps").next_step("B") == [content("\n\nB")]
+    assert Layout(FRAME).next_step("B") == [content("\n\nB")]
 
 
 def test_without_a_problem_the_first_step_stands_alone() -> None:
