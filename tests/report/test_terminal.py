@@ -13,6 +13,8 @@ from genprm_sdk.report.terminal import render_report, shown_path
 from genprm_sdk.report.text import clean, one_line
 from genprm_sdk.types import CodeRun, CodeStatus, Label, Report, StepResult, Usage, VerificationPath
 
+from .samples import realistic
+
 
 def plain(renderable: RenderableType, width: int = 100) -> str:
     file = io.StringIO()
@@ -85,9 +87,17 @@ def test_every_ending_of_code_is_shown() -> None:
     shown = plain(render_report(report(step("correct", path(0.9, 0, failed)))))
     assert "output (error)" in shown
     assert "      12\n      Code execute Error: ZeroDivisionError" in shown
+    shown = plain(render_report(report(step("correct", path(0.9, 0, code_run("output_limit", "12\n"))))))
+    assert "      12\n      output_limit\n" in shown
     shown = plain(render_report(report(step("correct", path(0.9, 0, code_run("not_executed"))))))
     assert "not executed" in shown
     assert "output" not in shown
+
+
+def test_long_lines_of_code_are_shown_whole() -> None:
+    long = CodeRun(code=f"print({' + '.join(map(str, range(60)))})", status="ok")
+    shown = plain(render_report(report(step("correct", path(0.9, 0, long)))), width=40)
+    assert [n for n in map(str, range(60)) if n not in shown] == []
 
 
 def test_an_unread_judgement_shows_what_was_written() -> None:
@@ -103,19 +113,49 @@ def test_markup_and_escapes_are_text() -> None:
     shown = plain(
         render_report(report(step("correct", path(0.9, 0, run, analysis=nasty), text=nasty), problem=nasty))
     )
-    assert shown.count("[red]a[/blue] [link=x][31m]0;t :smile:") >= 4
+    assert shown.count(r"[red]a[/blue] [link=x]\x1b[31m\x1b]0;t\x07 :smile:\x9b") >= 4
     assert not any(c in shown for c in "\x1b\x07\x9b")
 
 
-@given(st.text(st.characters()))
-def test_clean_text_holds_no_control_character(text: str) -> None:
+def test_why_a_check_ended_early_is_said() -> None:
+    shown = plain(render_report(realistic()))
+    assert "… stopped: the budget of written tokens was spent; 2 steps not judged" in shown
+    whole = plain(render_report(report(step("correct", path(0.9)))))
+    assert "stopped" not in whole
+    assert "not judged" not in whole
+
+
+def test_what_else_is_to_know_of_a_step_is_said() -> None:
+    shown = plain(render_report(realistic()))
+    assert "✓ step 0  0.92  correct  3 yes, 0 no, 1 cheaper, unsure" in shown
+    assert "✓ step 2  0.64  correct  1 yes, 2 no, by vote incorrect" in shown
+    forgetful = path(0.9).model_copy(update={"forgotten": 2, "degraded": "rounds"})
+    shown = plain(render_report(report(step("correct", forgetful))))
+    assert "no longer saw 2 earlier verifications" in shown
+    assert "code part given up" in shown
+    assert "no verdict within the allowed rounds of code" in shown
+
+
+STEERING = "\x1b\x07\x9b\x7f\u202a\u202e\u2066\u2069\u200e\u200f\u061c"
+UNSEEN = "\u200b\u200c\u200d\u2060\ufeff\u2028\u2029\xad\U000e0001\U000e0041\U000e0100\ud800\udfff"
+
+
+@given(st.text(st.characters() | st.sampled_from(STEERING + UNSEEN)))
+def test_clean_text_steers_and_hides_nothing(text: str) -> None:
     cleaned = clean(text)
-    assert not [c for c in cleaned if unicodedata.category(c) in ("Cc", "Cs") and c not in "\n\t"]
+    assert not [c for c in cleaned if unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") and c not in "\n\t"]
+    assert not set(cleaned) & set(STEERING + UNSEEN)
     assert clean(cleaned) == cleaned
     assert "\n" not in one_line(text)
     cleaned.encode()
 
 
-@given(st.text(st.characters(exclude_categories=("Cc", "Cs", "Cf"))))
+@given(st.text(st.characters(categories=("L", "N", "P", "S", "Zs", "Mc", "Me"))))
 def test_clean_leaves_ordinary_text_alone(text: str) -> None:
     assert clean(text) == text
+
+
+def test_what_was_taken_out_is_written_out() -> None:
+    assert clean("a\x1b[31m\u202eb\U000e0041\ud800\x00") == r"a\x1b[31m\u202eb\U000e0041\ud800\x00"
+    assert clean("a\tb\r\nc\rd\n") == "a\tb\nc\\x0dd\n"
+    assert clean("\x1b \\x1b", "<{}>".format) == r"<\x1b> \x1b"
