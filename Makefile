@@ -17,7 +17,7 @@ unexport PYTHONHOME
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test check format bench soak mini clean
+.PHONY: help demo test check format bench soak mini docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -71,6 +71,9 @@ mini: $(STAMPS)/dev ## train both bundled models from nothing into build/; hours
 	@$(BIN)/python -m genprm_sdk.training.run policy-mini --out build/policy-mini $(ARGS)
 	@echo "==> genprm-mini"
 	@$(BIN)/python -m genprm_sdk.training.run genprm-mini --out build/genprm-mini --solver build/policy-mini $(ARGS)
+
+docs: $(STAMPS)/dev ## render the public interface's documentation into build/docs
+	@$(BIN)/pdoc genprm_sdk genprm_sdk.sync genprm_sdk.evaluation.calibration --output-directory build/docs
 
 clean: ## remove .venv, build outputs and caches
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
