@@ -75,7 +75,7 @@ class Check:
         with_text: bool = False,
     ) -> None:
         self._backend = backend
-        self._sandbox = sandbox if method.executes else None
+        self._sandbox = sandbox
         self._places = places
         self._history = history
         self._method = method

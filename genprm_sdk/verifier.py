@@ -170,17 +170,20 @@ class Verifier:
         return self
 
     async def _open(self) -> None:
-        limits, isolation = self._sandbox_options
-        self._sandbox = Sandbox(limits, isolation=isolation, max_sessions=MOST_SESSIONS)
         if self._reasoning.executes:  # first, so that it warms up while the model is loaded
-            await self._resources.enter_async_context(self._sandbox)
-        else:
-            self._resources.push_async_callback(self._sandbox.close)
+            await self._sandbox_for_code().__aenter__()
         backend = self._given_backend or await self._load()
         self._settings = self._given_settings or VerifierSettings.from_metadata(backend.metadata)
         self._places = Places(slots_of(backend, backend.capacity), Slots(MOST_SESSIONS))
         self._loop = asyncio.get_running_loop()
         self._backend = backend
+
+    def _sandbox_for_code(self) -> Sandbox:
+        if self._sandbox is None:
+            limits, isolation = self._sandbox_options
+            self._sandbox = Sandbox(limits, isolation=isolation, max_sessions=MOST_SESSIONS)
+            self._resources.push_async_callback(self._sandbox.close)
+        return self._sandbox
 
     async def _load(self) -> Backend:
         from .backends.llama_cpp import LlamaCppBackend
@@ -361,8 +364,9 @@ class Verifier:
         )
         turns = tuple(self._turn_of(stage) for stage in plan.stages)
         method = Method(layout, plan.stages, turns, self._sampling, plan.seed)
+        sandbox = self._sandbox_for_code() if method.executes else None
         return Check(
-            backend, self._sandbox, self._places, self.history, method, plan, solution, emit, emit is not None
+            backend, sandbox, self._places, self.history, method, plan, solution, emit, emit is not None
         )
 
     def _turn_of(self, reasoning: Reasoning) -> TurnSettings:

@@ -16,7 +16,7 @@ RIGHT = [
     "Let's calculate B = (5 - -6) = (5 + 6) = 11.",
     "Then, the final equation is (A - B) = (11 - 11) = 0. So the answer is 0",
 ]
-HOT = Sampling(temperature=2.5, top_p=1.0, top_k=0)
+HOT = Sampling(temperature=1.9, top_p=1.0, top_k=0)
 """So hot that paths disagree."""
 SHORT = VerifierSettings(style="chat", history=History.RATIONALES, analysis_tokens=60, turn_tokens=300)
 
@@ -57,9 +57,10 @@ async def test_shared_history_begins_every_path_with_the_text_and_the_variables_
     async with Verifier("genprm-mini", threads=1, history="shared") as verifier:
         report = await verifier.check(RIGHT, problem=PROBLEM, samples=3, adaptive=False)
         assert report.history == History.SHARED
-        shared = [[path.usage.shared_tokens for path in step.paths] for step in report.steps]
-        assert all(len(set(step)) == 1 for step in shared)
-        assert shared[1][0] - shared[0][0] > 60
+        # A path that gives up its code part forks once more, so it shares its prompt twice.
+        shared = [{path.usage.shared_tokens for path in step.paths} for step in report.steps]
+        assert all(max(step) % min(step) == 0 for step in shared)
+        assert min(shared[1]) - min(shared[0]) > 60
         backend = verifier._opened
         assert isinstance(backend, LlamaCppBackend)
         assert backend.snapshot().open == 0

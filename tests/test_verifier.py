@@ -18,6 +18,7 @@ from genprm_sdk import (
     PathFinished,
     Reasoning,
     Report,
+    SandboxUnavailable,
     Solution,
     StepFinished,
     StepStarted,
@@ -362,6 +363,19 @@ async def test_another_event_loop_is_refused(verifier: Verifier) -> None:
 def test_unknown_modes_are_named(options: dict[str, str], complaint: str) -> None:
     with pytest.raises(InputError, match=complaint):
         Verifier("genprm-mini", **options)  # type: ignore[arg-type]
+
+
+async def test_what_runs_no_code_needs_no_sandbox(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise SandboxUnavailable("there is no wall here")
+
+    monkeypatch.setattr("genprm_sdk.verifier.Sandbox", refuse)
+    async with Verifier("genprm-mini", threads=1, reasoning="analysis") as verifier:
+        assert (await verifier.check(RIGHT[:1], problem=PROBLEM)).steps
+        with pytest.raises(SandboxUnavailable, match="no wall"):
+            await verifier.check(RIGHT[:1], problem=PROBLEM, reasoning="code")
+    with pytest.raises(SandboxUnavailable, match="no wall"):
+        await Verifier("genprm-mini", threads=1).__aenter__()
 
 
 async def test_usage_says_where_the_time_went(verifier: Verifier) -> None:

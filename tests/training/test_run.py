@@ -162,7 +162,10 @@ def test_bad_input_is_one_clear_error(
     assert main(["nothing", "--out", out]) == 2
     assert "error: no recipe is called 'nothing'" in capsys.readouterr().err
     assert main([str(files["verifier"]), "--out", out, *quick]) == 2
-    assert "the recipe needs a trained solver: give its folder with --solver" in capsys.readouterr().err
+    assert (
+        "the recipe needs a trained solver: give its folder or its file with --solver"
+        in capsys.readouterr().err
+    )
     changed = recipe("verifier", shares={"arithmetic": 2.0, "dyck": 1.0})
     files["verifier"].write_text(yaml.safe_dump(changed))
     assert main([str(files["verifier"]), "--out", out, "--until", "4", *quick]) == 2
