@@ -8,7 +8,15 @@ back by a queue, leaving cancels what still runs, and work that never began leav
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Generator, Iterable
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Generator,
+    Iterable,
+)
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -48,7 +56,7 @@ async def bounded(
     concurrency: int,
     *,
     ordered: bool = False,
-) -> AsyncIterator[Result]:
+) -> AsyncGenerator[Result, None]:
     """Results of ``work`` on each item, as they finish or in the order of the items.
 
     An item is taken only when there is room for it, and no more than a few results wait for whoever consumes

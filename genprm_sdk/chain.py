@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Protocol
 
 from .backends.base import Backend, OpenSequence
@@ -26,7 +27,7 @@ from .tracing import span
 from .turn import Method, Place, Turn
 from .types import Solution, VerificationPath
 
-__all__ = ["Paths", "Room", "open_paths", "room_for"]
+__all__ = ["Need", "Paths", "Workshop", "open_paths"]
 
 LEAST_SHARE = 4
 """A turn is kept at least this part of the context free, if it may take as much."""
@@ -148,37 +149,37 @@ def naming(step: int, error: ContextLengthError) -> ContextLengthError:
     return ContextLengthError(f"step {step}: {error}")
 
 
-class Room:
-    """How many sequences a check may hold, and who holds them.
+@dataclass(frozen=True)
+class Need:
+    """Sequences that a check needs.
 
     Attributes:
-        kept: Those that are held from step to step.
-        a_turn: Those that a turn holds while it runs.
+        kept: From step to step.
+        a_turn: While a turn runs.
     """
 
-    def __init__(self, held: int, kept: int, a_turn: int) -> None:
-        self.kept = kept
-        self.a_turn = a_turn
-        self._turns = asyncio.Semaphore(max(1, (held - kept) // a_turn))
+    kept: int
+    a_turn: int
 
-    @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
-        """Room for one turn."""
-        async with self._turns:
-            yield
+    @classmethod
+    def of(cls, history: History, samples: int, capacity: int, *, catches_up: bool) -> Need:
+        """What so many paths need.
 
+        Those with a history of their own keep a sequence each, where the backend has so many places; else
+        they read their history again for every step.
+        """
+        if history == History.RATIONALES:
+            return cls(samples, 1) if samples < capacity else cls(0, 2)
+        return cls(1, 2 if catches_up else 1)
 
-def room_for(history: History, samples: int, capacity: int, *, catches_up: bool) -> tuple[int, int, int]:
-    """Sequences kept from step to step, those of a turn, and the least that a check needs.
+    @property
+    def least(self) -> int:
+        """So many that one turn can run."""
+        return self.kept + self.a_turn
 
-    Paths with a history of their own keep a sequence each, where the backend has so many places; else they
-    read their history again for every step.
-    """
-    if history == History.RATIONALES:
-        kept, a_turn = (samples, 1) if samples < capacity else (0, 2)
-    else:
-        kept, a_turn = 1, 2 if catches_up else 1
-    return kept, a_turn, min(kept + a_turn, capacity)
+    def turns(self, held: int) -> asyncio.Semaphore:
+        """Room for the turns that may run at once where so many sequences are held."""
+        return asyncio.Semaphore(max(1, (held - self.kept) // self.a_turn))
 
 
 class Paths(Protocol):
@@ -213,39 +214,31 @@ Hear = Callable[[Event], None]
 Extra = Callable[[int, VerificationPath], None]
 
 
-class _Workshop:
+@dataclass(frozen=True)
+class Workshop:
     """What all kinds of paths share: where sequences, sessions and turns come from.
 
-    Args:
+    Attributes:
         backend: Where sequences are opened.
         sandbox: Where code runs; None where none is run.
         method: How it is done.
         solution: What is checked.
         samples: Paths.
-        room: Room for sequences.
+        keeps: Whether sequences may stay open from step to step.
+        turns: Room for turns.
         hear: Called with what happens inside turns, or None.
         extra: Called with judgements of earlier steps that paths make in order to catch up.
     """
 
-    def __init__(
-        self,
-        backend: Backend,
-        sandbox: Sandbox | None,
-        method: Method,
-        solution: Solution,
-        samples: int,
-        room: Room,
-        hear: Hear | None,
-        extra: Extra,
-    ) -> None:
-        self.backend = backend
-        self.sandbox = sandbox
-        self.method = method
-        self.solution = solution
-        self.samples = samples
-        self.room = room
-        self.extra = extra
-        self._hear = hear
+    backend: Backend
+    sandbox: Sandbox | None
+    method: Method
+    solution: Solution
+    samples: int
+    keeps: bool
+    turns: asyncio.Semaphore
+    hear: Hear | None
+    extra: Extra
 
     def conversation(self) -> Conversation:
         return Conversation(self.backend, self.method.layout, self.solution, self.method.longest_turn)
@@ -270,7 +263,7 @@ class _Workshop:
             forgotten: Verifications that the base no longer shows.
             keep: Takes the finished turn and its sequence over, which is closed otherwise.
         """
-        turn = Turn(self.method, place, base, session, self._hear)
+        turn = Turn(self.method, place, base, session, self.hear)
         with span("path", step=place.step, path=place.path, reasoning=self.method.stages[place.stage]):
             try:
                 result = await turn.run()
@@ -288,7 +281,7 @@ class _StepsPaths:
     them: a path that was left out on earlier steps catches up on them before it judges this one.
     """
 
-    def __init__(self, workshop: _Workshop) -> None:
+    def __init__(self, workshop: Workshop) -> None:
         self._workshop = workshop
         self._trunk = workshop.conversation()
         self._sessions: dict[int, Session | None] = {}
@@ -302,7 +295,7 @@ class _StepsPaths:
 
     async def verify(self, path: int, stage: int) -> VerificationPath:
         workshop, step = self._workshop, self._trunk.step
-        async with workshop.room.turn():
+        async with workshop.turns:
             session = None
             if workshop.method.stages[stage].executes:
                 if path not in self._sessions:
@@ -335,7 +328,7 @@ class _StepsPaths:
 class _SharedPaths:
     """Paths that see one verification of each earlier step, that of path 0, and begin with its variables."""
 
-    def __init__(self, workshop: _Workshop) -> None:
+    def __init__(self, workshop: Workshop) -> None:
         self._workshop = workshop
         self._trunk = workshop.conversation()
         self._session = workshop.session()
@@ -349,7 +342,7 @@ class _SharedPaths:
         return list(range(self._workshop.samples))
 
     async def verify(self, path: int, stage: int) -> VerificationPath:
-        async with self._workshop.room.turn():
+        async with self._workshop.turns:
             session = None
             if self._session is not None and self._workshop.method.stages[stage].executes:
                 session = await self._session.fork()
@@ -385,12 +378,12 @@ class _SharedPaths:
 class _OwnPaths:
     """Paths that see their own verifications; one that is left out on a step is out for good."""
 
-    def __init__(self, workshop: _Workshop) -> None:
+    def __init__(self, workshop: Workshop) -> None:
         self._workshop = workshop
         self._conversations = {path: workshop.conversation() for path in range(workshop.samples)}
         self._sessions = {path: workshop.session() for path in range(workshop.samples)}
         self._written: dict[int, tuple[str, OpenSequence | None]] = {}
-        self._parks = not workshop.room.kept
+        self._parks = not workshop.keeps
         self._continues = workshop.method.layout.style == "chat" and not self._parks
 
     async def begin(self) -> None:
@@ -407,7 +400,7 @@ class _OwnPaths:
         def keep(result: TurnResult, sequence: OpenSequence) -> None:
             self._written[path] = (result.text, sequence)
 
-        async with self._workshop.room.turn():
+        async with self._workshop.turns:
             await self._drop_written(path)
             place = Place(path, conversation.step, stage)
             base = await conversation.sequence()
@@ -452,7 +445,7 @@ class _OwnPaths:
             await self._leave(path)
 
 
-_KINDS: dict[History, Callable[[_Workshop], Paths]] = {
+_KINDS: dict[History, Callable[[Workshop], Paths]] = {
     History.STEPS: _StepsPaths,
     History.SHARED: _SharedPaths,
     History.RATIONALES: _OwnPaths,
@@ -460,19 +453,9 @@ _KINDS: dict[History, Callable[[_Workshop], Paths]] = {
 
 
 @asynccontextmanager
-async def open_paths(
-    history: History,
-    backend: Backend,
-    sandbox: Sandbox | None,
-    method: Method,
-    solution: Solution,
-    samples: int,
-    room: Room,
-    hear: Hear | None,
-    extra: Extra,
-) -> AsyncIterator[Paths]:
-    """The paths of one check, at the first step; leaving frees all they hold. See ``_Workshop``."""
-    paths = _KINDS[history](_Workshop(backend, sandbox, method, solution, samples, room, hear, extra))
+async def open_paths(history: History, workshop: Workshop) -> AsyncIterator[Paths]:
+    """The paths of one check, at the first step; leaving frees all they hold."""
+    paths = _KINDS[history](workshop)
     try:
         await paths.begin()
         yield paths

@@ -10,9 +10,10 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from typing import NamedTuple
 
 from .backends.base import Backend
-from .chain import Paths, Room, open_paths, room_for
+from .chain import Need, Paths, Workshop, open_paths
 from .errors import ContextLengthError, GenPRMError
 from .events import Event, Finished, PathFinished, StepFinished, StepStarted
 from .modes import History
@@ -27,17 +28,16 @@ from .voting import combine_paths, first_error, report_verdict, settled, soonest
 __all__ = ["Check", "Places"]
 
 
-class Places:
+class Places(NamedTuple):
     """Room for sequences and sessions, which several checks share.
 
-    Args:
+    Attributes:
         sequences: That a backend can hold.
         sessions: That a sandbox can hold.
     """
 
-    def __init__(self, sequences: Slots, sessions: Slots) -> None:
-        self.sequences = sequences
-        self.sessions = sessions
+    sequences: Slots
+    sessions: Slots
 
 
 class _Enough(Exception):
@@ -118,26 +118,27 @@ class Check:
 
     async def _run(self) -> None:
         catches_up = self._method.executes and (self._plan.adaptive or self._plan.cascade) is not None
-        capacity = self._backend.capacity
-        kept, a_turn, least = room_for(self._history, self._plan.samples, capacity, catches_up=catches_up)
+        capacity, samples = self._backend.capacity, self._plan.samples
+        need = Need.of(self._history, samples, capacity, catches_up=catches_up)
+        least = min(need.least, capacity)
         async with AsyncExitStack() as stack:
             if self._sandbox is not None:
-                sessions = self._plan.samples + 1
+                sessions = samples + 1
                 await stack.enter_async_context(self._places.sessions.reserve(sessions, sessions))
-            most = kept + a_turn * self._plan.samples
-            held = await stack.enter_async_context(self._places.sequences.reserve(least, max(least, most)))
-            opened = open_paths(
-                self._history,
-                self._backend,
-                self._sandbox,
-                self._method,
-                self._solution,
-                self._plan.samples,
-                Room(held, kept, a_turn),
-                self._hear,
-                self._catch_up,
+            most = max(least, need.kept + need.a_turn * samples)
+            held = await stack.enter_async_context(self._places.sequences.reserve(least, most))
+            workshop = Workshop(
+                backend=self._backend,
+                sandbox=self._sandbox,
+                method=self._method,
+                solution=self._solution,
+                samples=samples,
+                keeps=need.kept > 0,
+                turns=need.turns(held),
+                hear=self._hear,
+                extra=self._catch_up,
             )
-            await self._judge_all(await stack.enter_async_context(opened))
+            await self._judge_all(await stack.enter_async_context(open_paths(self._history, workshop)))
 
     async def _judge_all(self, paths: Paths) -> None:
         last = len(self._solution.steps) - 1
@@ -244,8 +245,7 @@ class Check:
             else step
             for step in self._results
         ]
-        everything = [path for step in steps for path in (*step.paths, *step.cheaper, *step.extra)]
-        usage = sum((path.usage for path in everything), Usage())
+        usage = sum((path.usage for step in steps for path in step.all_paths), Usage())
         return Report(
             id=self._solution.id,
             problem=self._solution.problem,

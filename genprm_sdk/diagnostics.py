@@ -50,7 +50,7 @@ class Diagnostics(Frozen):
     def of(cls, reports: Iterable[Report]) -> Diagnostics:
         """Count over all paths of all reports, those that did not decide included."""
         steps = [step for report in reports for step in report.steps]
-        paths = [path for step in steps for path in (*step.paths, *step.cheaper, *step.extra)]
+        paths = [path for step in steps for path in step.all_paths]
         runs = [run for path in paths for run in path.code_runs if run.status != "not_executed"]
         failures: Counter[CodeStatus] = Counter(run.status for run in runs if run.status != "ok")
         votes = [group for step in steps if len(group := _votes((*step.paths, *step.extra))) > 1]

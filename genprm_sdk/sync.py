@@ -11,7 +11,7 @@ An event loop runs in a thread of its own, so this also works where one is runni
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
@@ -138,7 +138,7 @@ class Verifier:
             future.cancel()
             raise
 
-    def _iterate(self, begin: Callable[[], AsyncIterator[Result]]) -> Iterator[Result]:
+    def _iterate(self, begin: Callable[[], AsyncGenerator[Result, None]]) -> Iterator[Result]:
         iterator = begin()
 
         async def following() -> tuple[Result] | None:
@@ -147,12 +147,9 @@ class Verifier:
             except StopAsyncIteration:
                 return None
 
-        async def close() -> None:
-            await iterator.aclose()  # type: ignore[attr-defined]
-
         try:
             while (item := self._wait(following)) is not None:
                 yield item[0]
         finally:
             if self._portal is not None:
-                self._wait(close)
+                self._wait(iterator.aclose)

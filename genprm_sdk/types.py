@@ -334,6 +334,11 @@ class StepResult(Frozen):
     extra: tuple[VerificationPath, ...] = ()
 
     @property
+    def all_paths(self) -> tuple[VerificationPath, ...]:
+        """Those that count and those that do not."""
+        return (*self.paths, *self.cheaper, *self.extra)
+
+    @property
     def votes(self) -> Votes:
         """How the paths' written verdicts add up."""
         said = [path.verdict for path in self.paths]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import warnings
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self, Unpack
@@ -137,7 +137,7 @@ class Verifier:
         self._settings = settings or VerifierSettings()
         self._places = Places(Slots(0), Slots(0))
         self._warned = False
-        self._turn_of(self._reasoning)
+        self._turn_of(self._reasoning)  # a score_temperature that cannot be used is refused before loading
 
     @property
     def name(self) -> str:
@@ -233,7 +233,7 @@ class Verifier:
 
     async def stream(
         self, steps: Steps, *, problem: str | None = None, **options: Unpack[CheckOptions]
-    ) -> AsyncIterator[Event]:
+    ) -> AsyncGenerator[Event, None]:
         """Verify a solution and say what happens while it happens; see ``check``.
 
         Yields:
@@ -267,7 +267,7 @@ class Verifier:
         concurrency: int = AT_ONCE,
         ordered: bool = False,
         **options: Unpack[CheckOptions],
-    ) -> AsyncIterator[Checked]:
+    ) -> AsyncGenerator[Checked, None]:
         """Verify many solutions, a few at a time.
 
         Args:
@@ -297,12 +297,9 @@ class Verifier:
             except GenPRMError as error:
                 return Checked(index, error.report, error)
 
-        results = bounded(one, solutions, concurrency, ordered=ordered)
-        try:
+        async with aclosing(bounded(one, solutions, concurrency, ordered=ordered)) as results:
             async for checked in results:
                 yield checked
-        finally:
-            await results.aclose()  # type: ignore[attr-defined]
 
     async def rank(
         self,
@@ -394,7 +391,8 @@ class Verifier:
 
 
 def _is_unreadable(report: Report) -> bool:
-    diagnosis = report.diagnostics
-    if not diagnosis.paths:
+    paths = [path for step in report.steps for path in step.all_paths]
+    masses = [path.verdict_mass for path in paths if path.verdict_mass is not None]
+    if not paths:
         return False
-    return diagnosis.unparsed == 1 or (diagnosis.verdict_mass or 0.0) < READABLE_MASS
+    return all(path.verdict is None for path in paths) or sum(masses) < READABLE_MASS * max(1, len(masses))

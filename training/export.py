@@ -18,10 +18,10 @@ import torch
 from tokenizers import Tokenizer
 
 from .gguf_header import add_sizes, add_tokenizer
-from .sft import Shape
+from .sft import TIED, Shape
 from .tokenizer import CHAT_TEMPLATE, SPECIAL_TOKENS
 
-__all__ = ["PolicyCard", "VerifierCard", "export_model"]
+__all__ = ["PolicyCard", "VerifierCard", "export_model", "gguf_names"]
 
 FILE_TYPES = {
     gguf.GGMLQuantizationType.F32: gguf.LlamaFileType.ALL_F32,
@@ -83,15 +83,13 @@ class PolicyCard:
     domains: tuple[str, ...]
 
 
-def _gguf_name(name: str) -> str | None:
-    if name == "model.embed_tokens.weight":
-        return "token_embd.weight"
-    if name == "model.norm.weight":
-        return "output_norm.weight"
-    if name == "lm_head.weight":
-        return None
-    _, _, layer, rest = name.split(".", 3)
-    return f"blk.{layer}.{LAYER_NAMES[rest]}"
+def gguf_names(layers: int) -> dict[str, str]:
+    """The names in a file, by ``transformers``' Qwen2 names; the tied embedding is there once."""
+    names = {"model.embed_tokens.weight": "token_embd.weight", "model.norm.weight": "output_norm.weight"}
+    for layer in range(layers):
+        for ours, stored in LAYER_NAMES.items():
+            names[f"model.layers.{layer}.{ours}"] = f"blk.{layer}.{stored}"
+    return names
 
 
 def _vocabulary(tokenizer: Tokenizer) -> tuple[list[str], list[int], list[str]]:
@@ -150,10 +148,11 @@ def export_model(
     else:
         writer.add_string("genprm.role", "policy")
     writer.add_array("genprm.domains", list(card.domains))
+    names = gguf_names(shape.layers)
     for name, weight in weights.items():
-        target = _gguf_name(name)
-        if target is None:
+        if name == TIED:
             continue
+        target = names[name]
         data = weight.detach().to(torch.float32).numpy().astype(np.float32)
         if data.ndim == 2:
             writer.add_tensor(target, gguf.quants.quantize(data, quantization), raw_dtype=quantization)

@@ -239,6 +239,11 @@ def _solver(path: Path | None) -> Path:
     return path
 
 
+def _run_or_file(given: str) -> Path:
+    path = Path(given)
+    return path if path.is_dir() else find_model(given)[1]
+
+
 def _weights_to_start_from(
     model: TrainedModel, recipe: Recipe, tokenizer: Tokenizer
 ) -> dict[str, torch.Tensor]:
@@ -311,10 +316,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         limits = Limits(given.until, given.minutes)
         machine = machine_of(given.device, given.processes, given.threads)
         start = None if given.start is None else find_model(given.start)[1]
-        solver = given.solver
-        if solver is not None and not Path(solver).is_dir():
-            _, solver = find_model(solver)
-        result = run_recipe(recipe, given.out, solver and Path(solver), limits, machine, start)
+        solver = None if given.solver is None else _run_or_file(given.solver)
+        result = run_recipe(recipe, given.out, solver, limits, machine, start)
     except (ValueError, OSError, ModelError) as error:
         _say(f"error: {error}")
         return 2

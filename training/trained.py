@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 from genprm_sdk.errors import ModelFileError
 from genprm_sdk.models.gguf import MetadataValue, read_gguf_metadata, text_value, whole_value
 
-from .export import LAYER_NAMES
+from .export import gguf_names
 from .recipe import load_recipe
 from .sft import Shape, load_weights
 from .tokenizer import load_tokenizer, tokenizer_of_pieces
@@ -93,15 +93,11 @@ def model_of_file(path: Path) -> TrainedModel:
 
 def _weights(path: Path, layers: int) -> dict[str, torch.Tensor]:
     tensors = {tensor.name: tensor for tensor in gguf.GGUFReader(path).tensors}
-    names = {"model.embed_tokens.weight": "token_embd.weight", "model.norm.weight": "output_norm.weight"}
-    for layer in range(layers):
-        for ours, stored in LAYER_NAMES.items():
-            names[f"model.layers.{layer}.{ours}"] = f"blk.{layer}.{stored}"
     return {
         ours: torch.from_numpy(
             np.array(gguf.quants.dequantize(tensors[stored].data, tensors[stored].tensor_type))
         )
-        for ours, stored in names.items()
+        for ours, stored in gguf_names(layers).items()
     }
 
 

@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -24,6 +24,9 @@ from .codes import CLOSED_PIPE, FAILED, INTERRUPTED, UNUSABLE, exit_code
 from .terminal import ReaderLeft, complain
 
 __all__ = ["app", "main"]
+
+if TYPE_CHECKING:
+    from ..evaluation.datasets import Benchmark
 
 app = typer.Typer(
     name="genprm",
@@ -197,76 +200,46 @@ def models_show(
     return show_model(name)
 
 
-@evaluations.command("bigbench-mistake")
-def bigbench_mistake(
-    data: Data,
-    model: Model = opening.DEFAULT_MODEL,
-    samples: Samples = 1,
-    seed: Seed = 0,
-    limit: Limit = None,
-    out: Out = None,
-    reasoning: ReasoningOption = Reasoning.ANALYSIS_CODE,
-    history: HistoryOption = None,
-    adaptive: AdaptiveOption = "auto",
-    stop_at_first_error: FirstError = False,
-    isolation: IsolationOption = None,
-    threads: Threads = None,
-    exact: Exact = False,
-) -> int:
-    """BIG-Bench-Mistake: exact match of the first mistake (arXiv 2311.08516)."""
-    from .evaluate import EvalOptions, evaluate
+def add_evaluation(benchmark: Benchmark, about: str) -> None:
+    """Add ``genprm eval BENCHMARK``; all benchmarks take the same options."""
 
-    options = EvalOptions(
-        "bigbench-mistake",
-        data,
-        model,
-        samples,
-        seed,
-        limit,
-        out,
-        reasoning,
-        history,
-        adaptive,
-        stop_at_first_error,
-        exact,
-    )
-    return evaluate(options, opener(model, threads, reasoning, history, isolation, exact))
+    @evaluations.command(benchmark, help=about)
+    def evaluation(
+        data: Data,
+        model: Model = opening.DEFAULT_MODEL,
+        samples: Samples = 1,
+        seed: Seed = 0,
+        limit: Limit = None,
+        out: Out = None,
+        reasoning: ReasoningOption = Reasoning.ANALYSIS_CODE,
+        history: HistoryOption = None,
+        adaptive: AdaptiveOption = "auto",
+        stop_at_first_error: FirstError = False,
+        isolation: IsolationOption = None,
+        threads: Threads = None,
+        exact: Exact = False,
+    ) -> int:
+        from .evaluate import EvalOptions, evaluate
+
+        options = EvalOptions(
+            benchmark=benchmark,
+            data=data,
+            model=model,
+            samples=samples,
+            seed=seed,
+            limit=limit,
+            out=out,
+            reasoning=reasoning,
+            history=history,
+            adaptive=adaptive,
+            stop_at_first_error=stop_at_first_error,
+            exact=exact,
+        )
+        return evaluate(options, opener(model, threads, reasoning, history, isolation, exact))
 
 
-@evaluations.command("processbench")
-def processbench(
-    data: Data,
-    model: Model = opening.DEFAULT_MODEL,
-    samples: Samples = 1,
-    seed: Seed = 0,
-    limit: Limit = None,
-    out: Out = None,
-    reasoning: ReasoningOption = Reasoning.ANALYSIS_CODE,
-    history: HistoryOption = None,
-    adaptive: AdaptiveOption = "auto",
-    stop_at_first_error: FirstError = False,
-    isolation: IsolationOption = None,
-    threads: Threads = None,
-    exact: Exact = False,
-) -> int:
-    """ProcessBench: F1 of finding the first wrong step (QwenLM/ProcessBench)."""
-    from .evaluate import EvalOptions, evaluate
-
-    options = EvalOptions(
-        "processbench",
-        data,
-        model,
-        samples,
-        seed,
-        limit,
-        out,
-        reasoning,
-        history,
-        adaptive,
-        stop_at_first_error,
-        exact,
-    )
-    return evaluate(options, opener(model, threads, reasoning, history, isolation, exact))
+add_evaluation("bigbench-mistake", "BIG-Bench-Mistake: exact match of the first mistake (arXiv 2311.08516).")
+add_evaluation("processbench", "ProcessBench: F1 of finding the first wrong step (QwenLM/ProcessBench).")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

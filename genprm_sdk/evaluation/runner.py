@@ -5,10 +5,10 @@ Knows the order of things. What checks is anything with ``check`` (a ``Verifier`
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from typing import Protocol, Unpack
 
+from ..batch import bounded
 from ..errors import ClosedError, GenPRMError, ModelError
 from ..options import CheckOptions
 from ..types import Frozen, Report, Solution, Usage
@@ -86,21 +86,13 @@ async def run(
         ClosedError: The checker was closed.
     """
     outcomes: dict[int, Outcome] = {}
-    left = iter(enumerate(records))
 
-    async def work() -> None:
-        for number, record in left:
-            outcomes[number] = await outcome_of(checker, record, settings, store)
-            on_outcome(outcomes[number])
+    async def work(number: int, record: Item | Unreadable) -> None:
+        outcomes[number] = await outcome_of(checker, record, settings, store)
+        on_outcome(outcomes[number])
 
-    count = at_once or max(1, PATHS_AT_ONCE // settings.samples)
-    workers = [asyncio.create_task(work()) for _ in range(count)]
-    try:
-        await asyncio.gather(*workers)
-    finally:
-        for worker in workers:
-            worker.cancel()
-        await asyncio.wait(workers)
+    async for _ in bounded(work, records, at_once or max(1, PATHS_AT_ONCE // settings.samples)):
+        pass
     return [outcomes[number] for number in range(len(records))]
 
 

@@ -80,7 +80,8 @@ async def test_one_who_stops_waiting_does_not_stop_the_others() -> None:
     await asyncio.sleep(0)
     leaver.cancel()
     assert (await stayer).closed
-    assert leaver.cancelled() or await asyncio.gather(leaver, return_exceptions=True)
+    await asyncio.wait([leaver])
+    assert leaver.cancelled()
     assert not _holdings
 
 
