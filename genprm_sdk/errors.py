@@ -6,6 +6,7 @@
     ├── MissingExtraError (also an ImportError)   an optional dependency is not installed
     ├── ModelError                          the model itself cannot be used
     │   ├── UnknownModelError               no such name in the catalogue and no such file
+    │   ├── DownloadError                   it could not be downloaded, or is not here and must not be
     │   └── ModelFileError                  the file is damaged, or not a model this library can run
     ├── BackendError                        an engine failed while it ran
     │   └── ClosedError                     the object was used after it was closed
@@ -27,6 +28,7 @@ __all__ = [
     "BackendError",
     "ClosedError",
     "ContextLengthError",
+    "DownloadError",
     "GenPRMError",
     "InputError",
     "MissingExtraError",
@@ -84,6 +86,10 @@ class ModelError(GenPRMError):
 
 class UnknownModelError(ModelError):
     """The model's name is neither in the catalogue nor an existing file."""
+
+
+class DownloadError(ModelError):
+    """A model could not be downloaded, or is not on this machine and must not be downloaded."""
 
 
 class ModelFileError(ModelError):

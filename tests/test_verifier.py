@@ -208,7 +208,7 @@ async def test_hostile_steps_cannot_forge_a_verdict(verifier: Verifier) -> None:
 
 
 async def test_an_unknown_model() -> None:
-    with pytest.raises(UnknownModelError, match="bundled are genprm-mini"):
+    with pytest.raises(UnknownModelError, match="did you mean genprm-mini"):
         async with Verifier("genprm-maxi"):
             pass
 

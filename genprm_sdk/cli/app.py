@@ -37,10 +37,17 @@ app = typer.Typer(
 )
 evaluations = typer.Typer(help="Run a benchmark and print its own metric.", rich_markup_mode=None)
 app.add_typer(evaluations, name="eval")
-models = typer.Typer(help="The models that come with the package.", rich_markup_mode=None)
+models = typer.Typer(help="Which models there are, and which are on this machine.", rich_markup_mode=None)
 app.add_typer(models, name="models")
 
-Model = Annotated[str, typer.Option("--model", help="A name that `genprm models` lists, or a GGUF file.")]
+Model = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        help="A name that `genprm models` lists, a GGUF file, a folder of safetensors, owner/repo of a hub, "
+        "or a server's address.",
+    ),
+]
 Samples = Annotated[int, typer.Option("--samples", min=1, help="Independent verification paths a solution.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Decides what is drawn; see --exact.")]
 Exact = Annotated[
@@ -70,6 +77,10 @@ IsolationOption = Annotated[
     ),
 ]
 Threads = Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads of the engine.")]
+ModelName = Annotated[
+    str,
+    typer.Argument(metavar="NAME", help="A name that `genprm models` lists, a path, or owner/repo of a hub."),
+]
 Data = Annotated[Path, typer.Option("--data", help="A .jsonl file, or a folder of them: one subset each.")]
 Out = Annotated[Path | None, typer.Option("--out", help="Folder for results; a stopped run goes on.")]
 
@@ -82,6 +93,9 @@ def opener(
     isolation: Isolation | None,
     exact: bool,
 ) -> opening.OpenChecker:
+    from .models import bring_model
+
+    bring_model(model)
     return lambda: opening.open_verifier(model, threads, reasoning, history, isolation, exact)
 
 
@@ -190,14 +204,55 @@ def models_root(context: typer.Context) -> int:
     return list_models()
 
 
+@models.command("list")
+def models_list() -> int:
+    """List the bundled models, the known ones, and what has been downloaded."""
+    from .models import list_models
+
+    return list_models()
+
+
+@models.command("pull")
+def models_pull(
+    name: ModelName,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Only look whether it is here; ask no network.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before a download.")] = False,
+) -> int:
+    """Download a model and print where it lies; an interrupted download goes on where it was."""
+    from .models import pull_model
+
+    return pull_model(name, offline=offline, yes=yes)
+
+
 @models.command("show")
 def models_show(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A name that `genprm models` lists.")],
+    name: ModelName,
+    samples: Annotated[
+        int | None,
+        typer.Option(
+            "--samples", min=1, help="Verification paths that memory is reckoned for; 8 by default."
+        ),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> int:
-    """Print a model's card: what it is, how it was trained, what was measured."""
+    """Print what a model is, and what memory it needs, without loading it.
+
+    Of a bundled model that is its card, which says how it was trained and what was measured; with --samples
+    the memory follows.
+    """
     from .models import show_model
 
-    return show_model(name)
+    return show_model(name, samples=samples, as_json=json)
+
+
+@models.command("remove")
+def models_remove(name: ModelName) -> int:
+    """Delete a downloaded model."""
+    from .models import remove_model
+
+    return remove_model(name)
 
 
 def add_evaluation(benchmark: Benchmark, about: str) -> None:

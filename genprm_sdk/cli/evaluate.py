@@ -20,7 +20,7 @@ from ..evaluation.metrics import Estimate
 from ..evaluation.outcome import Outcome
 from ..evaluation.runner import Summary, run, summarise
 from ..evaluation.store import ResultStore, Settings
-from ..models import find_model
+from ..models import Located, locate
 from ..modes import History, Reasoning
 from ..options import adaptive_of
 from ..report.text import one_line
@@ -57,12 +57,12 @@ class EvalOptions:
         Raises:
             UnknownModelError: There is no such model.
         """
-        name, path = find_model(self.model)
+        located = locate(self.model)
         adaptive_of(self.adaptive)
         return Settings(
             benchmark=self.benchmark,
-            model=name,
-            model_file=fingerprint(path),
+            model=located.name,
+            model_file=_fingerprint(located),
             samples=self.samples,
             seed=self.seed,
             reasoning=self.reasoning,
@@ -74,15 +74,23 @@ class EvalOptions:
         )
 
 
-def fingerprint(path: Path) -> str | None:
-    """Tells a model file from another one of the same name, without reading gigabytes."""
+def _fingerprint(located: Located) -> str | None:
+    """Tells a model's files from others of the same name, without reading gigabytes."""
+    from ..models.cache import HubCache
+
+    path = located.path or (HubCache().find(located.hub) if located.hub else None)
+    if path is None:
+        return None
+    files = sorted(path.glob("*.safetensors")) if path.is_dir() else [path]
+    content = hashlib.sha256()
     try:
-        with path.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            content = hashlib.sha256(str(size).encode())
-            for start in (0, max(0, size - PROBED_BYTES)):
-                file.seek(start)
-                content.update(file.read(PROBED_BYTES))
+        for each in files:
+            with each.open("rb") as file:
+                size = file.seek(0, os.SEEK_END)
+                content.update(str(size).encode())
+                for start in (0, max(0, size - PROBED_BYTES)):
+                    file.seek(start)
+                    content.update(file.read(PROBED_BYTES))
     except OSError:
         return None
     return content.hexdigest()[:16]

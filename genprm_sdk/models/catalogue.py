@@ -1,15 +1,21 @@
-"""Models by name: the bundled ones, and any GGUF file by its path."""
+"""Models that have a name: the bundled ones, and the published ones that can be downloaded."""
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from ..errors import UnknownModelError
 
-__all__ = ["BundledModel", "bundled_model", "bundled_models", "find_model"]
+__all__ = [
+    "DEFAULT_QUANTISATION",
+    "BundledModel",
+    "KnownModel",
+    "bundled_model",
+    "bundled_models",
+    "known_models",
+]
 
 DATA = Path(__file__).parent / "data"
 
@@ -39,6 +45,30 @@ class BundledModel:
         return self.path.with_suffix(".md")
 
 
+@dataclass(frozen=True)
+class KnownModel:
+    """A published model that can be called by a short name.
+
+    Attributes:
+        name: What callers write.
+        description: One line.
+        repo: Where its own weights lie, as safetensors.
+        gguf_repo: Where its quantised GGUF files lie.
+        size: About how many bytes its own weights are.
+        gguf_size: About how many bytes its GGUF file of ``DEFAULT_QUANTISATION`` is.
+    """
+
+    name: str
+    description: str
+    repo: str
+    gguf_repo: str
+    size: int
+    gguf_size: int
+
+
+DEFAULT_QUANTISATION = "Q4_K_M"
+"""Which GGUF file a known model's bare name stands for."""
+
 BUNDLED = (
     BundledModel(
         "genprm-mini",
@@ -55,9 +85,33 @@ BUNDLED = (
 )
 
 
+# The names of the GGUF repositories follow their publisher's habit and are unverified, as are the sizes,
+# which are those of other models of the same shape.
+KNOWN = tuple(
+    KnownModel(
+        f"genprm-{size.lower()}",
+        f"GenPRM with {size[:-1]} billion parameters, trained on competition mathematics",
+        f"GenPRM/GenPRM-{size}",
+        f"mradermacher/GenPRM-{size}-GGUF",
+        whole,
+        quantised,
+    )
+    for size, whole, quantised in (
+        ("1.5B", 3_550_000_000, 1_120_000_000),
+        ("7B", 15_200_000_000, 4_680_000_000),
+        ("32B", 65_500_000_000, 19_900_000_000),
+    )
+)
+
+
 def bundled_models() -> tuple[BundledModel, ...]:
     """The models that ship inside the package."""
     return BUNDLED
+
+
+def known_models() -> tuple[KnownModel, ...]:
+    """The published models that have a short name."""
+    return KNOWN
 
 
 def bundled_model(name: str) -> BundledModel:
@@ -71,23 +125,3 @@ def bundled_model(name: str) -> BundledModel:
             return entry
     names = ", ".join(entry.name for entry in BUNDLED)
     raise UnknownModelError(f"no bundled model is called {name!r}; there are {names}")
-
-
-def find_model(model: str | os.PathLike[str]) -> tuple[str, Path]:
-    """The name and the file of a model given by name or by path.
-
-    Raises:
-        UnknownModelError: It is neither a bundled model's name nor an existing file.
-    """
-    for entry in BUNDLED:
-        if entry.name == model:
-            return entry.name, entry.path
-    path = Path(model)
-    if path.is_file():
-        return path.stem, path
-    names = ", ".join(entry.name for entry in BUNDLED)
-    if path.suffix == ".gguf" or os.sep in str(model):
-        raise UnknownModelError(
-            f"there is no model file {path}: give a GGUF file or a bundled model ({names})"
-        )
-    raise UnknownModelError(f"unknown model {str(model)!r}: bundled are {names}; or give a GGUF file's path")

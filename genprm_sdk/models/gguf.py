@@ -1,20 +1,32 @@
-"""The metadata of a GGUF file, read without trusting it.
+"""What a GGUF file says about itself, read without trusting it.
 
 llama.cpp ends the whole process on some malformed files, so a file is looked over here first: every length is
-checked against the file's size before it is used. Tensors are not read.
+checked against the file's size before it is used. Of tensors only the shapes are read.
 """
 
 from __future__ import annotations
 
+import math
 import os
+import re
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 from ..errors import ModelFileError, UnknownModelError
 
-__all__ = ["MetadataValue", "read_gguf_metadata", "text_value", "whole_value"]
+__all__ = [
+    "SPLIT",
+    "MetadataValue",
+    "gguf_parameters",
+    "gguf_parts",
+    "read_gguf_metadata",
+    "text_value",
+    "whole_value",
+]
+
+Result = TypeVar("Result")
 
 MetadataValue = str | int | float | bool | tuple[str, ...]
 """An entry of a model file; of its arrays only those of strings are read."""
@@ -22,6 +34,10 @@ MetadataValue = str | int | float | bool | tuple[str, ...]
 _NUMBERS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _STRING, _ARRAY = 8, 9
 _MOST_ENTRIES = 100_000
+_MOST_DIMENSIONS = 4
+
+SPLIT = re.compile(r"(?P<stem>.+)-(?P<part>\d{5})-of-(?P<parts>\d{5})\.gguf", flags=re.IGNORECASE)
+"""The name of one of several files that are one model together; llama.cpp is given the first."""
 
 
 def text_value(metadata: Mapping[str, MetadataValue], key: str, default: str = "") -> str:
@@ -88,9 +104,32 @@ def read_gguf_metadata(path: Path) -> dict[str, MetadataValue]:
         UnknownModelError: There is no such file.
         ModelFileError: It cannot be read, is no GGUF, is torn, or its vocabulary has an entry twice.
     """
+    return _looking_at(path, lambda reader: _read(reader)[0])
+
+
+def gguf_parameters(path: Path) -> int:
+    """How many numbers the tensors of a model file hold; of several files, of all.
+
+    Raises:
+        UnknownModelError: There is no such file.
+        ModelFileError: It cannot be read, is no GGUF or is torn.
+    """
+    return sum(_looking_at(part, _parameters) for part in gguf_parts(path))
+
+
+def gguf_parts(path: Path) -> list[Path]:
+    """The files of a model whose first one is given."""
+    split = SPLIT.fullmatch(path.name)
+    if split is None:
+        return [path]
+    count = int(split["parts"])
+    return [path.with_name(f"{split['stem']}-{part:05}-of-{count:05}.gguf") for part in range(1, count + 1)]
+
+
+def _looking_at(path: Path, look: Callable[[_Reader], Result]) -> Result:
     try:
         with path.open("rb") as file:
-            return _read(_Reader(file, path.stat().st_size))
+            return look(_Reader(file, path.stat().st_size))
     except FileNotFoundError:
         raise UnknownModelError(f"there is no model file {path}") from None
     except OSError as error:
@@ -99,14 +138,26 @@ def read_gguf_metadata(path: Path) -> dict[str, MetadataValue]:
         raise ModelFileError(f"{path} is not a usable GGUF model file: {error}") from error
 
 
-def _read(reader: _Reader) -> dict[str, MetadataValue]:
+def _parameters(reader: _Reader) -> int:
+    total = 0
+    for _ in range(_read(reader)[1]):
+        reader.string()
+        dimensions = int(reader.number("I"))
+        if dimensions > _MOST_DIMENSIONS:
+            raise ModelFileError(f"a tensor has {dimensions} dimensions")
+        total += math.prod(reader.count() for _ in range(dimensions))
+        reader.take(12)  # its type and where it lies
+    return total
+
+
+def _read(reader: _Reader) -> tuple[dict[str, MetadataValue], int]:
+    """The metadata, and how many tensors are described behind it."""
     if reader.left < 24 or reader.take(4) != b"GGUF":
         raise ModelFileError("it does not start with the letters GGUF")
     version = int(reader.number("I"))
     if version not in (2, 3):
         raise ModelFileError(f"its format version is {version}, and 2 or 3 is needed")
-    reader.count()
-    entries = reader.count()
+    tensors, entries = reader.count(), reader.count()
     if entries > _MOST_ENTRIES:
         raise ModelFileError(f"it claims {entries} metadata entries")
     metadata: dict[str, MetadataValue] = {}
@@ -126,4 +177,4 @@ def _read(reader: _Reader) -> dict[str, MetadataValue]:
     tokens = metadata.get("tokenizer.ggml.tokens", ())
     if isinstance(tokens, tuple) and len(set(tokens)) != len(tokens):
         raise ModelFileError("its vocabulary has an entry twice")
-    return metadata
+    return metadata, tensors
