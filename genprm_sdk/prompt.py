@@ -9,13 +9,14 @@ Knows chat templates as strings in between contents; knows nothing of the method
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from .errors import ModelFileError
 
-__all__ = ["ChatFrame", "Segment", "content", "control", "tokenizer_runs"]
+__all__ = ["ChatFrame", "Segment", "content", "control", "cuts_inside", "tokenizer_runs"]
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,19 @@ def tokenizer_runs(
             runs.append(("special", token))
             rest = rest[at + len(token) :]
     return runs
+
+
+def cuts_inside(spellings: Iterable[str]) -> re.Pattern[str] | None:
+    """Where to split a text so that no piece of it spells one of these: behind the first character of each.
+
+    Returns:
+        A pattern that matches nothing but places, or None if nothing of these can be cut.
+    """
+    longest_first = sorted((text for text in spellings if len(text) > 1), key=len, reverse=True)
+    if not longest_first:
+        return None
+    places = (f"(?<={re.escape(text[0])})(?={re.escape(text[1:])})" for text in longest_first)
+    return re.compile("|".join(places))
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,13 @@ from types import TracebackType
 from typing import Self, Unpack
 
 from .backends.base import Backend, Sampling
+from .backends.loading import LoadOptions, ModelSource, find_source
+from .backends.shared import shared_backend
 from .batch import bounded
 from .check import Check, Places
 from .errors import ClosedError, GenPRMError, InputError, ModelError, UnreadableVerdictWarning
 from .events import Event
-from .models import VerifierSettings, find_model
+from .models import VerifierSettings
 from .modes import History, Reasoning, member_of
 from .options import MOST_SAMPLES, CheckOptions, Plan
 from .protocol import Layout, TurnSettings
@@ -83,8 +85,10 @@ class Verifier:
     >>> asyncio.run(main())  # doctest: +SKIP
 
     Args:
-        model: A bundled model's name or the path of a GGUF file.
-        backend: A loaded backend to use instead of ``model``; it is not closed here.
+        model: A bundled or published model's name, the path of a GGUF file or of a folder of safetensors, a
+            Hugging Face repository, or the address of a server; see ``models.locate``.
+        backend: A loaded backend to use instead of ``model``; it is not closed here. Or the name of the one
+            that shall run ``model``: ``llama.cpp``, ``transformers`` or ``openai``.
         settings: How the model wants to be used; by default what its file says.
         reasoning: What is written before a verdict; see ``Reasoning``.
         history: What a path sees of earlier steps; see ``History``. By default what the model's file says.
@@ -94,7 +98,7 @@ class Verifier:
         limits: What a code block may take.
         isolation: How strongly code must be kept apart; see ``sandbox.Isolation``. By default this system's
             kernel wall, without which a check that comes to code raises ``SandboxUnavailable``.
-        threads: CPU threads of llama.cpp; see ``LlamaCppBackend.load``.
+        threads: CPU threads; see the backends' ``load``.
         context: Tokens a sequence can hold; by default what the model was trained for, at most 8192.
         capacity: Sequences evaluated at once, 2 at least; checks that find no room wait for it.
         exact: Whether the same call with the same seed gives the same report, whatever else runs. Otherwise
@@ -106,7 +110,7 @@ class Verifier:
         self,
         model: str | os.PathLike[str] = "genprm-mini",
         *,
-        backend: Backend | None = None,
+        backend: Backend | str | None = None,
         settings: VerifierSettings | None = None,
         reasoning: Reasoning | str = Reasoning.ANALYSIS_CODE,
         history: History | str | None = None,
@@ -121,15 +125,17 @@ class Verifier:
     ) -> None:
         if capacity is not None and capacity < LEAST_CAPACITY:
             raise InputError(f"capacity must be at least {LEAST_CAPACITY}, not {capacity}")
-        self._model = model
-        self._given_backend = backend
+        self._given_backend = None if isinstance(backend, str) else backend
         self._given_settings = settings
         self._reasoning = member_of(Reasoning, reasoning, "reasoning")
         self._given_history = None if history is None else member_of(History, history, "history")
         self._sampling = sampling or Sampling()
         self._score_temperature = score_temperature
         self._sandbox_options = (limits, isolation)
-        self._load_options = (threads, context, capacity, exact)
+        self._source: ModelSource | None = None
+        if self._given_backend is None:
+            options = LoadOptions(threads, context, capacity, exact)
+            self._source = find_source(model, backend if isinstance(backend, str) else None, options)
         self._resources = AsyncExitStack()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._backend: Backend | None = None
@@ -173,7 +179,7 @@ class Verifier:
         if self._reasoning.executes:  # first, so that it warms up while the model is loaded
             await self._sandbox_for_code().__aenter__()
         backend = self._given_backend or await self._load()
-        self._settings = self._given_settings or VerifierSettings.from_metadata(backend.metadata)
+        self._settings = self._given_settings or self._settings_of(backend)
         self._places = Places(slots_of(backend, backend.capacity), Slots(MOST_SESSIONS))
         self._loop = asyncio.get_running_loop()
         self._backend = backend
@@ -186,20 +192,14 @@ class Verifier:
         return self._sandbox
 
     async def _load(self) -> Backend:
-        from .backends.llama_cpp import LlamaCppBackend
-        from .backends.shared import shared_backend
+        source = self._source
+        assert source is not None, "there is a model where no backend was given"
+        key = await asyncio.to_thread(source.key)
+        return await self._resources.enter_async_context(shared_backend(key, source.load))
 
-        name, path = find_model(self._model)
-        threads, context, capacity, exact = self._load_options
-        about = path.stat()
-        key = (name, path.resolve(), about.st_mtime_ns, about.st_size, self._load_options)
-
-        async def load() -> Backend:
-            return await LlamaCppBackend.load(
-                path, name=name, threads=threads, context=context, capacity=capacity, exact=exact
-            )
-
-        return await self._resources.enter_async_context(shared_backend(key, load))
+    def _settings_of(self, backend: Backend) -> VerifierSettings:
+        known = self._source.located.settings if self._source is not None else None
+        return known or VerifierSettings.from_metadata(backend.metadata)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -8,13 +8,12 @@ own merges spell one. Content that spells such an entry is cut inside the spelli
 from __future__ import annotations
 
 import ctypes
-import re
 import threading
 from collections.abc import Sequence
 from typing import Any
 
 from ..errors import BackendError, ClosedError
-from ..prompt import Segment, tokenizer_runs
+from ..prompt import Segment, cuts_inside, tokenizer_runs
 
 __all__ = ["Vocabulary"]
 
@@ -49,14 +48,7 @@ class Vocabulary:
                 self._controls.add(token)
             if not is_control or token in self._tokenize(text):
                 found_in_text.append(text)
-        longest_first = sorted((text for text in found_in_text if len(text) > 1), key=len, reverse=True)
-        self._inside_special = (
-            re.compile(
-                "|".join(f"(?<={re.escape(text[0])})(?={re.escape(text[1:])})" for text in longest_first)
-            )
-            if longest_first
-            else None
-        )
+        self._inside_special = cuts_inside(found_in_text)
 
     def close(self) -> None:
         """Let nobody tokenise any more; returns when nobody does, so that the model can be freed."""

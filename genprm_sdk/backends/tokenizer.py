@@ -1,0 +1,151 @@
+"""Text to tokens and back with a ``tokenizer.json``, so that content never becomes a control token.
+
+For engines that leave tokenising to their caller. Special tokens in content are switched off; other added
+tokens, such as ``<think>``, the library finds in any text, so content that spells one is cut inside the
+spelling and tokenised in pieces.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ..errors import ModelFileError, UnknownModelError
+from ..prompt import ChatFrame, Segment, cuts_inside, tokenizer_runs
+
+__all__ = ["TextTokenizer", "frame_of_folder"]
+
+
+class TextTokenizer:
+    """A byte-level BPE vocabulary, as the Qwen and Llama 3 families have one.
+
+    Args:
+        text: What a ``tokenizer.json`` says.
+
+    Attributes:
+        special: The ids of added tokens, by their spelling.
+
+    Raises:
+        ModelFileError: It is no tokenizer, or no byte-level one.
+    """
+
+    def __init__(self, text: str) -> None:
+        from tokenizers import Tokenizer
+
+        try:
+            self._tokenizer = Tokenizer.from_str(text)
+            decoder = json.loads(text).get("decoder") or {}
+        except Exception as error:  # the library raises bare exceptions
+            raise ModelFileError(f"the tokenizer.json cannot be read: {error}") from error
+        kinds = {part.get("type") for part in (decoder, *decoder.get("decoders", ()))}
+        if "ByteLevel" not in kinds:
+            raise ModelFileError("the tokenizer.json is not byte-level BPE: use a GGUF of this model")
+        added = self._tokenizer.get_added_tokens_decoder()
+        self.special = {token.content: index for index, token in added.items()}
+        self._ends = {index for index, token in added.items() if token.special}
+        self._tokenizer.encode_special_tokens = True
+        found_in_text = [text for text, index in self.special.items() if index in self._encode(text)]
+        self._inside_special = cuts_inside(found_in_text)
+        self._pieces: dict[int, bytes] = dict.fromkeys(self._ends, b"")
+
+    @classmethod
+    def of_folder(cls, folder: Path) -> TextTokenizer:
+        """The tokenizer of a folder that holds a ``tokenizer.json``.
+
+        Raises:
+            UnknownModelError: It holds none.
+        """
+        return cls(_read(folder / "tokenizer.json"))
+
+    @property
+    def size(self) -> int:
+        """Entries, added tokens included."""
+        return int(self._tokenizer.get_vocab_size(with_added_tokens=True))
+
+    def ends_turn(self, token: int) -> bool:
+        """Whether the model ends its turn with this token: any special one does."""
+        return token in self._ends
+
+    def tokens(self, segments: Sequence[Segment]) -> list[int]:
+        """The tokens of what one append adds."""
+        tokens: list[int] = []
+        for kind, text in tokenizer_runs(segments, tuple(self.special)):
+            if kind == "special":
+                tokens.append(self.special[text])
+            else:
+                tokens += self.text_tokens(text)
+        return tokens
+
+    def text_tokens(self, text: str) -> list[int]:
+        """The tokens of plain text, never an added one."""
+        pieces = self._inside_special.split(text) if self._inside_special else [text]
+        return [token for piece in pieces if piece for token in self._encode(piece)]
+
+    def _encode(self, text: str) -> list[int]:
+        whole = text.encode("utf-8", "replace").decode()
+        return list(self._tokenizer.encode(whole, add_special_tokens=False).ids)
+
+    def piece(self, token: int) -> bytes:
+        """The bytes a token stands for; special tokens and padding stand for none."""
+        if token not in self._pieces:
+            self._pieces[token] = self._piece(token)
+        return self._pieces[token]
+
+    def _piece(self, token: int) -> bytes:
+        text = self._tokenizer.id_to_token(token)
+        if text is None:
+            return b""
+        if text in self.special or any(character not in _BYTES for character in text):
+            return str(text).encode()
+        return bytes(_BYTES[character] for character in text)
+
+
+def frame_of_folder(folder: Path) -> ChatFrame:
+    """The chat template of a folder in the Hugging Face layout.
+
+    Raises:
+        UnknownModelError: The folder has no ``tokenizer_config.json``.
+        ModelFileError: There is no template, or it cannot be used.
+    """
+    try:
+        config = json.loads(_read(folder / "tokenizer_config.json"))
+    except ValueError as error:
+        raise ModelFileError(f"{folder / 'tokenizer_config.json'} is not JSON: {error}") from error
+    beside = folder / "chat_template.jinja"
+    template = beside.read_text(encoding="utf-8") if beside.is_file() else config.get("chat_template")
+    if isinstance(template, list):
+        named = {entry.get("name"): entry.get("template") for entry in template if isinstance(entry, dict)}
+        template = named.get("default")
+    if not isinstance(template, str) or not template:
+        raise ModelFileError(f"{folder} has no chat template: it is not a model to chat with")
+    return ChatFrame.from_template(
+        template, *(_spelling(config.get(f"{name}_token")) for name in ("bos", "eos"))
+    )
+
+
+def _spelling(token: Any) -> str:
+    if isinstance(token, dict):
+        token = token.get("content")
+    return token if isinstance(token, str) else ""
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise UnknownModelError(f"there is no {file.name} in {file.parent}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ModelFileError(f"cannot read {file}: {error}") from error
+
+
+def _bytes_by_character() -> dict[str, int]:
+    """GPT-2's spelling of bytes: printable ones as themselves, the others from U+0100 on."""
+    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    others = [byte for byte in range(256) if byte not in set(printable)]
+    spelling = {chr(byte): byte for byte in printable}
+    return spelling | {chr(256 + at): byte for at, byte in enumerate(others)}
+
+
+_BYTES = _bytes_by_character()
