@@ -16,6 +16,7 @@ from ..errors import ClosedError, GenPRMError, ModelError
 from ..evaluation.reading import Broken
 from ..events import Finished, StepFinished
 from ..options import CheckOptions
+from ..report.findings import counted
 from ..types import Report, StepResult
 from ..voting import first_error, report_verdict
 from .codes import FINE, INTERRUPTED, UNUSABLE, exit_code
@@ -72,7 +73,7 @@ class Tally:
         """One line for the end."""
         done, wrong = len(self.reports), sum(report.verdict == "incorrect" for report in self.reports)
         undecided = sum(report.verdict in ("unparsed", "incomplete") for report in self.reports)
-        parts = [f"checked {done} of {plural(self.total, 'solution')}: {wrong} with a mistake"]
+        parts = [f"checked {done} of {counted(self.total, 'solution')}: {wrong} with a mistake"]
         if undecided:
             parts.append(f"{undecided} without a verdict")
         if self.unchecked:
@@ -80,10 +81,6 @@ class Tally:
         if self.interrupted:
             parts.append("interrupted")
         return ", ".join(parts)
-
-
-def plural(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def check_file(file: str, request: CheckRequest, open_checker: OpenChecker) -> int:
@@ -118,8 +115,8 @@ async def check_records(
 ) -> None:
     """Check what can be checked, in order; the model is loaded only if there is something.
 
-    A record's failure is told and counted, the others go on. Cancelled, it shows the finished steps of the
-    solution it was at, and passes the cancellation on.
+    A record's failure is told and counted, with the steps that were finished before it; the others go on.
+    Cancelled, it shows the finished steps of the solution it was at, and passes the cancellation on.
     """
     entries = [record for record in records if isinstance(record, Entry)]
     for record in records:
@@ -138,6 +135,8 @@ async def check_records(
                     raise
                 except GenPRMError as error:
                     progress.clear()
+                    if error.report is not None and error.report.steps:
+                        view.show(entry, error.report)
                     complain(f"{entry.place}: {error}")
                     tally.refuse(exit_code(error))
                 else:

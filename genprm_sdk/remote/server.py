@@ -106,7 +106,9 @@ class Server:
         async with self._answer("GET", path, None) as response:
             if response.status_code in (404, 405, 501):
                 return None
-            return self._read(path, await self._body(response))
+            data = await self._body(response)
+            self._check(path, response.status_code, data)
+            return self._read(path, data)
 
     async def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """The object that a request is answered with.
@@ -209,7 +211,8 @@ class Server:
             )
         if status in (404, 405):
             raise BackendError(
-                f"{self.address} has no {path}: give the address of a server with the OpenAI completions API"
+                f"{self.address} answered {status} for {path}: {message}; give the address of a server with "
+                "the OpenAI completions API"
             )
         if status in (400, 413, 422) and any(part in message.lower() for part in NO_ROOM):
             raise ContextLengthError(f"too long for {self.address}: {message}")

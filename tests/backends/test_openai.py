@@ -19,7 +19,7 @@ from genprm_sdk.remote.server import address_of
 from genprm_sdk.wording import REVIEW_SYSTEM, analysis_opening
 
 from .bundled import MODEL, bundled_folder
-from .fake_server import Faulty, TextOnly, Upstream, Vllm, serving
+from .fake_server import Answer, Faulty, TextOnly, Upstream, Vllm, serving
 from .llama_server import llama_server
 
 pytestmark = pytest.mark.anyio
@@ -30,6 +30,7 @@ STEP = "Let's calculate A = (3 + 4 * 2) = (3 + 8) = 12."
 SOLUTION = ["12 * 7 = 84", "So the answer is 84 + 3 = 88."]
 PROBLEM = "What is 12 * 7 + 3?"
 KEY = "sk-very-secret-5309"
+CHAT = "{% for message in messages %}[{{ message.role }}]{{ message.content }}{% endfor %}"
 
 
 @pytest.fixture(scope="module")
@@ -297,6 +298,30 @@ async def test_a_server_that_is_not_there(server: str) -> None:
         await OpenAIBackend.connect(gone, attempts=2)
     async with await OpenAIBackend.connect([gone, server]) as backend:
         assert await labels(backend) == ["correct", "incorrect"]
+
+
+async def test_what_is_no_completions_server() -> None:
+    async def refusing(path: str, body: object, headers: object) -> Answer:
+        return Answer(401, {"error": {"message": "no key"}})
+
+    async def empty(path: str, body: object, headers: object) -> Answer:
+        return Answer(404, {"detail": "Not Found"})
+
+    async def models_alone(path: str, body: object, headers: object) -> Answer:
+        return (
+            Answer(body={"data": [{"id": "chat"}]})
+            if path == "/v1/models"
+            else await empty(path, body, headers)
+        )
+
+    for handler, complaint in (
+        (refusing, "refuses the request"),
+        (empty, "does not tell which model it serves"),
+        (models_alone, "answered 404 for /v1/completions"),
+    ):
+        async with serving(handler) as address:
+            with pytest.raises((BackendError, InputError), match=complaint):
+                await OpenAIBackend.connect(address, template=CHAT)
 
 
 async def test_closing_ends_requests(faulty: tuple[Faulty, str]) -> None:

@@ -81,24 +81,27 @@ class FakeVerifier:
             if "LONG" in text:
                 raise ContextLengthError(f"step {index} needs 9000 tokens, the model holds 2048: shorten it")
             if "BROKEN" in text:
-                raise BackendError("the engine failed")
+                error = BackendError("the engine failed")
+                error.report = self._report(steps, results, options)
+                raise error
             result = step_for(text, index, samples)
             for path in result.paths:
                 yield PathFinished(index, path)
             results.append(result)
             yield StepFinished(result)
-        yield Finished(
-            Report(
-                id=steps.id,
-                problem=steps.problem,
-                steps=tuple(results),
-                first_error=first_error(results),
-                verdict=report_verdict(results, len(steps.steps)),
-                model=self.name,
-                samples=samples,
-                seed=seed,
-                usage=sum((path.usage for step in results for path in step.paths), Usage()),
-            )
+        yield Finished(self._report(steps, results, options))
+
+    def _report(self, steps: Solution, results: list[StepResult], options: CheckOptions) -> Report:
+        return Report(
+            id=steps.id,
+            problem=steps.problem,
+            steps=tuple(results),
+            first_error=first_error(results),
+            verdict=report_verdict(results, len(steps.steps)),
+            model=self.name,
+            samples=options.get("samples", 1),
+            seed=options.get("seed", 0),
+            usage=sum((path.usage for step in results for path in step.paths), Usage()),
         )
 
 

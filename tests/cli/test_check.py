@@ -169,6 +169,16 @@ def test_an_engine_failure_is_not_the_users(
     assert "1 could not be checked" in err
 
 
+def test_what_was_finished_before_a_failure_is_shown(
+    verifier: Any, lines_file: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["check", lines_file({"steps": ["fine", "BROKEN", "fine"]}), "--json"]) == 1
+    out, err = capsys.readouterr()
+    report = json.loads(out)
+    assert (report["verdict"], [step["text"] for step in report["steps"]]) == ("incomplete", ["fine"])
+    assert "the engine failed" in err
+
+
 @pytest.mark.parametrize(
     ("content", "part"),
     [
