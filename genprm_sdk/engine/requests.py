@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..backends.base import Generation, Sampling, Work
+from ..backends.writing import Writing
 from ..errors import BackendError, ContextLengthError, InputError
 from .context import Context
 from .pool import Chain
 from .sampling import Sampler
-from .writing import Writing
 
 __all__ = ["Generate", "ReadLabels", "ReadLogits", "Request"]
 

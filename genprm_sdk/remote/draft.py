@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal
 
 from ..backends.base import Generation
-from ..engine.writing import Writing
+from ..backends.writing import Writing
 from .tokens import Tokens
 from .wire import Chunk
 

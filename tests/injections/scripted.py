@@ -16,9 +16,9 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from genprm_sdk.backends.base import Counters, Generation, OpenSequence, Sampling, Work
+from genprm_sdk.backends.writing import first_stop
 from genprm_sdk.engine.library import library
 from genprm_sdk.engine.vocabulary import Vocabulary
-from genprm_sdk.engine.writing import first_stop
 from genprm_sdk.models import MetadataValue
 from genprm_sdk.prompt import ChatFrame, Segment, content
 from genprm_sdk.protocol import (

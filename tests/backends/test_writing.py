@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genprm_sdk.engine.writing import Kept, Writing, first_stop
+from genprm_sdk.backends.writing import Kept, Writing, first_stop
 
 
 @pytest.mark.parametrize(
