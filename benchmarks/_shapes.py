@@ -1,18 +1,18 @@
 """Model files of real shapes with random weights, built on the spot, and texts of an exact length for them.
 
 What a step costs depends on a model's sizes and quantisation and not on what it learnt, so a file of random
-numbers measures the same as the real one and needs no download. Control tokens and padding have embeddings of
-nothing but zeros: their logit is 0, which is never among the largest of so many, so no turn ends by chance.
+numbers measures the same as the real one and needs no download. Control tokens and padding have nothing but
+zeros in the output matrix, which usually is the embedding: their logit is 0, which is never among the largest
+of so many, so no turn ends by chance.
 """
 
 from __future__ import annotations
 
 import ctypes
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import gguf
 import numpy as np
@@ -20,9 +20,19 @@ from numpy.typing import NDArray
 
 from genprm_sdk.engine.library import library
 from genprm_sdk.models import find_model, read_gguf_metadata
-from genprm_sdk.training.gguf_header import add_sizes, add_tokenizer
+from genprm_sdk.training.gguf_header import add_sizes
 
-__all__ = ["SHAPES", "Model", "Piece", "Shape", "Texts", "find_shape"]
+__all__ = [
+    "SHAPES",
+    "Model",
+    "Piece",
+    "Shape",
+    "Texts",
+    "Tokenizer",
+    "find_shape",
+    "parameters",
+    "shape_file",
+]
 
 REVISION = 1
 """Part of a file's name: raise it when what is built changes, and old files are not taken for new ones."""
@@ -65,9 +75,11 @@ class Shape:
         heads: Attention heads.
         key_value_heads: Heads of the cache.
         feed_forward: Width inside a block.
-        vocabulary: Entries.
         quantization: ``Q8_0`` or ``Q4_K_M``.
+        vocabulary: Entries.
         context: Tokens it claims to be trained for.
+        tied: Whether the output is the embedding's matrix.
+        rope_base: How positions turn its heads.
     """
 
     name: str
@@ -79,6 +91,8 @@ class Shape:
     quantization: str
     vocabulary: int = 151_936
     context: int = 32_768
+    tied: bool = True
+    rope_base: float = 1e6
 
 
 SHAPES = {
@@ -88,6 +102,29 @@ SHAPES = {
         Shape("1.5b", 28, 1536, 12, 2, 8960, "Q4_K_M"),
     )
 }
+
+
+@dataclass(frozen=True)
+class Tokenizer:
+    """A byte-level BPE vocabulary for a model, and its chat template.
+
+    Attributes:
+        pre: How llama.cpp cuts text into words for it.
+        tokens: Its entries; as many as the shape has.
+        types: What kind each of them is.
+        merges: Its merges.
+        special: Ids the header names, by the name it gives them: ``eos`` and others.
+        template: The chat template.
+        silent: Entries at its end that are never drawn: control tokens and padding.
+    """
+
+    pre: str
+    tokens: Sequence[str]
+    types: Sequence[int]
+    merges: Sequence[str]
+    special: Mapping[str, int]
+    template: str
+    silent: int
 
 
 @dataclass(frozen=True)
@@ -115,21 +152,37 @@ def find_shape(name: str, folder: Path, threads: int) -> Model:
         assert isinstance(context, int)
         return Model(name, path, context, small=True)
     shape = SHAPES[name]
-    return Model(name, _built(shape, folder, threads), shape.context)
+    return Model(name, shape_file(shape, folder, threads), shape.context)
 
 
-def _built(shape: Shape, folder: Path, threads: int) -> Path:
+def shape_file(
+    shape: Shape,
+    folder: Path,
+    threads: int,
+    family: str = "qwen2",
+    read_tokenizer: Callable[[Shape], Tokenizer] | None = None,
+) -> Path:
+    """The file of a shape, built where it is missing.
+
+    Args:
+        shape: Its sizes.
+        folder: Where such files are kept.
+        threads: For quantising.
+        family: What its name begins with; another one for another tokenizer.
+        read_tokenizer: Gets the tokenizer where a file is built; a made-up one by default.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"qwen2-{shape.name}-{shape.quantization.lower()}-random-{REVISION}.gguf"
+    path = folder / f"{family}-{shape.name}-{shape.quantization.lower()}-random-{REVISION}.gguf"
     if path.exists():
         return path
+    tokenizer = (read_tokenizer or _made_up_tokenizer)(shape)
     print(f"building {path}", flush=True)
     part, raw = path.with_suffix(".part"), path.with_suffix(".q8_0.part")
     if shape.quantization == "Q8_0":
-        _write(shape, part)
+        _write(shape, tokenizer, part)
     else:
         try:
-            _write(shape, raw)
+            _write(shape, tokenizer, raw)
             _requantize(raw, part, threads)
         finally:
             raw.unlink(missing_ok=True)
@@ -140,13 +193,13 @@ def _built(shape: Shape, folder: Path, threads: int) -> Path:
 # ------------------------------------------------------------------------------------------ the file
 
 
-def _write(shape: Shape, path: Path) -> None:
+def _write(shape: Shape, tokenizer: Tokenizer, path: Path) -> None:
     """One Q8_0 file, tensor after tensor, so that no more than one of them is in memory."""
     writer = gguf.GGUFWriter(path, "qwen2")
     writer.add_name(f"random weights, {shape.name}")
-    add_sizes(writer, shape, rope_base=1e6)
+    add_sizes(writer, shape, rope_base=shape.rope_base)
     writer.add_file_type(int(gguf.LlamaFileType.MOSTLY_Q8_0))
-    _add_tokenizer(writer, shape.vocabulary)
+    _add_tokenizer(writer, tokenizer)
     tensors = list(_tensors(shape))
     for name, rows, columns in tensors:
         if rows:
@@ -159,9 +212,10 @@ def _write(shape: Shape, path: Path) -> None:
     writer.write_kv_data_to_file()
     writer.write_ti_data_to_file()
     generator = np.random.default_rng(0)
+    output = "token_embd.weight" if shape.tied else "output.weight"
     for name, rows, columns in tensors:
         if rows:
-            silent = RESERVED if name == "token_embd.weight" else 0
+            silent = tokenizer.silent if name == output else 0
             writer.write_tensor_data(_random_blocks(generator, rows, columns, silent))
         else:
             values = 1.0 if name.endswith("norm.weight") else 0.0
@@ -170,11 +224,13 @@ def _write(shape: Shape, path: Path) -> None:
 
 
 def _tensors(shape: Shape) -> Iterator[tuple[str, int, int]]:
-    """Name, rows and columns of each tensor; 0 rows for a vector. The output is tied to the embedding."""
+    """Name, rows and columns of each tensor; 0 rows for a vector."""
     width, inner = shape.width, shape.feed_forward
     cached = width // shape.heads * shape.key_value_heads
     yield "token_embd.weight", shape.vocabulary, width
     yield "output_norm.weight", 0, width
+    if not shape.tied:
+        yield "output.weight", shape.vocabulary, width
     for layer in range(shape.layers):
         block = f"blk.{layer}."
         yield block + "attn_norm.weight", 0, width
@@ -188,6 +244,11 @@ def _tensors(shape: Shape) -> Iterator[tuple[str, int, int]]:
         yield block + "ffn_down.weight", width, inner
 
 
+def parameters(shape: Shape) -> int:
+    """How many weights a shape has."""
+    return sum(max(1, rows) * columns for _, rows, columns in _tensors(shape))
+
+
 def _random_blocks(generator: np.random.Generator, rows: int, columns: int, silent: int) -> NDArray[np.uint8]:
     """A matrix in Q8_0; its last ``silent`` rows are zero."""
     blocks = np.empty((rows, columns // 32), dtype=BLOCK)
@@ -198,15 +259,32 @@ def _random_blocks(generator: np.random.Generator, rows: int, columns: int, sile
     return blocks.view(np.uint8)
 
 
-def _add_tokenizer(writer: Any, size: int) -> None:
-    tokens, merges = _vocabulary(size)
+def _add_tokenizer(writer: gguf.GGUFWriter, tokenizer: Tokenizer) -> None:
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre(tokenizer.pre)
+    writer.add_token_list(tokenizer.tokens)
+    writer.add_token_types(tokenizer.types)
+    writer.add_token_merges(tokenizer.merges)
+    for name, token in tokenizer.special.items():
+        writer.add_uint32(f"tokenizer.ggml.{name}_token_id", token)
+    writer.add_add_bos_token("bos" in tokenizer.special)
+    writer.add_chat_template(tokenizer.template)
+
+
+def _made_up_tokenizer(shape: Shape) -> Tokenizer:
+    tokens, merges = _vocabulary(shape.vocabulary)
     unused = RESERVED - len(SPECIAL_TOKENS)
-    types = [gguf.TokenType.NORMAL] * (size - RESERVED)
+    types = [gguf.TokenType.NORMAL] * (shape.vocabulary - RESERVED)
     types += [gguf.TokenType.CONTROL] * len(SPECIAL_TOKENS) + [gguf.TokenType.UNUSED] * unused
-    add_tokenizer(writer, tokens, [int(kind) for kind in types], merges)
-    writer.add_eos_token_id(tokens.index("<|im_end|>"))
-    writer.add_add_bos_token(False)
-    writer.add_chat_template(CHAT_TEMPLATE)
+    return Tokenizer(
+        pre="qwen2",
+        tokens=tokens,
+        types=[int(kind) for kind in types],
+        merges=merges,
+        special={"eos": tokens.index("<|im_end|>")},
+        template=CHAT_TEMPLATE,
+        silent=RESERVED,
+    )
 
 
 def _vocabulary(size: int) -> tuple[list[str], list[str]]:

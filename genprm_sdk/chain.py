@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from .backends.base import Backend, OpenSequence
@@ -24,7 +24,7 @@ from .prompt import Segment
 from .protocol import Layout, TurnResult
 from .sandbox import Sandbox, Session
 from .tracing import span
-from .turn import Method, Place, Turn
+from .turn import Base, Method, Place, Turn
 from .types import Solution, VerificationPath
 
 __all__ = ["Need", "Paths", "Workshop", "open_paths"]
@@ -33,8 +33,64 @@ LEAST_SHARE = 4
 """A turn is kept at least this part of the context free, if it may take as much."""
 
 
+@dataclass
+class _Opened:
+    """A sequence, and the end of its prompt that is kept back to be tokenised together with a turn.
+
+    Attributes:
+        sequence: All but that.
+        rest: The end.
+        rest_tokens: Its length.
+    """
+
+    sequence: OpenSequence
+    rest: list[Segment] = field(default_factory=list)
+    rest_tokens: int = 0
+
+    @property
+    def base(self) -> Base:
+        return Base(self.sequence, tuple(self.rest), self.tokens)
+
+    @property
+    def tokens(self) -> int:
+        return self.sequence.tokens + self.rest_tokens
+
+    async def append(self, segments: Sequence[Segment], *, joins_turn: bool) -> None:
+        """Append to the prompt; the content at its end is kept back if it joins the turn.
+
+        Raises:
+            ContextLengthError: It does not fit; the prompt cannot be used any more.
+        """
+        whole, rest = _divided([*self.rest, *segments], joins_turn)
+        if whole:
+            await self.sequence.append(whole)
+        await self.keep_back(rest)
+
+    async def keep_back(self, rest: list[Segment]) -> None:
+        """Let this be what is kept back.
+
+        Raises:
+            ContextLengthError: It does not fit.
+        """
+        self.rest, self.rest_tokens = rest, 0
+        if rest:
+            measure = await self.sequence.fork()
+            try:
+                self.rest_tokens = await measure.append(rest)
+            finally:
+                await measure.close()
+
+
+def _divided(segments: list[Segment], joins_turn: bool) -> tuple[list[Segment], list[Segment]]:
+    """A prompt's segments, and the content at their end if that joins the turn."""
+    end = len(segments)
+    while joins_turn and end and segments[end - 1].kind == "content":
+        end -= 1
+    return segments[:end], segments[end:]
+
+
 class Conversation:
-    """A sequence that ends with the step to be judged, and what it was made of.
+    """A prompt that ends with the step to be judged, and what it was made of.
 
     Args:
         backend: Where it is opened.
@@ -50,7 +106,7 @@ class Conversation:
         self._problem = solution.problem
         self._most = backend.context - min(longest_turn, backend.context // LEAST_SHARE)
         self._turns: list[str | None] = []
-        self._sequence: OpenSequence | None = None
+        self._opened: _Opened | None = None
         self.forgotten = 0
 
     @property
@@ -58,19 +114,19 @@ class Conversation:
         """The step at its end."""
         return len(self._turns)
 
-    async def sequence(self) -> OpenSequence:
-        """It, opened if it is not.
+    async def base(self) -> Base:
+        """What a turn begins from, opened if it is not.
 
         Raises:
             ContextLengthError: It does not fit; names the step.
         """
-        if self._sequence is None:
-            self._sequence = await self._opened(self._turns)
-        return self._sequence
+        if self._opened is None:
+            self._opened = await self._open(self._turns)
+        return self._opened.base
 
-    async def at(self, step: int) -> OpenSequence:
-        """Another sequence that ends with an earlier step, as this one did then; the caller closes it."""
-        return await self._opened(self._turns[:step])
+    async def base_at(self, step: int) -> Base:
+        """The same for an earlier step, as it was then; the caller closes its sequence."""
+        return (await self._open(self._turns[:step])).base
 
     async def advance(self, turn: str | None, written: OpenSequence | None = None) -> None:
         """Go on to the next step.
@@ -86,13 +142,14 @@ class Conversation:
         self._turns.append(turn)
         if written is not None:
             await self.park()
-            self._sequence = written
-        if self._sequence is not None:
+            self._opened = _Opened(written)
+        if self._opened is not None:
+            if written is not None:
+                segments = self._layout.after_generated_turn(next_step)
+            else:
+                segments = self._between(turn, next_step)
             try:
-                if written is not None:
-                    await written.append(self._layout.after_generated_turn(next_step))
-                else:
-                    await self._sequence.append(self._between(turn, next_step))
+                await self._opened.append(segments, joins_turn=self._layout.joins_turn)
             except ContextLengthError as error:
                 await self.park()
                 if not self._forget():
@@ -102,12 +159,12 @@ class Conversation:
     async def _make_room(self) -> None:
         while True:
             try:
-                sequence = await self.sequence()
+                base = await self.base()
             except ContextLengthError:
                 if not self._forget():
                     raise
                 continue
-            if sequence.tokens <= self._most or not self._forget():
+            if base.length <= self._most or not self._forget():
                 return
             await self.park()
 
@@ -122,26 +179,29 @@ class Conversation:
     def _between(self, turn: str | None, step: str) -> list[Segment]:
         return self._layout.next_step(step) if turn is None else self._layout.after_turn(turn, step)
 
-    async def _opened(self, turns: Sequence[str | None]) -> OpenSequence:
-        sequence: OpenSequence | None = None
+    async def _open(self, turns: Sequence[str | None]) -> _Opened:
+        at, joins_turn = 0, self._layout.joins_turn
+        whole, rest = _divided(self._layout.opening(self._problem, self._steps[0]), joins_turn)
         try:
-            at = 0
-            sequence = await self._backend.open(self._layout.opening(self._problem, self._steps[0]))
+            opened = _Opened(await self._backend.open(whole))
+        except ContextLengthError as error:
+            raise naming(at, error) from error
+        try:
+            await opened.keep_back(rest)
             for at, turn in enumerate(turns, start=1):
-                await sequence.append(self._between(turn, self._steps[at]))
+                await opened.append(self._between(turn, self._steps[at]), joins_turn=joins_turn)
         except BaseException as error:
-            if sequence is not None:
-                await sequence.close()
+            await opened.sequence.close()
             if isinstance(error, ContextLengthError):
                 raise naming(at, error) from error
             raise
-        return sequence
+        return opened
 
     async def park(self) -> None:
         """Free the sequence; it is opened again where it is needed."""
-        sequence, self._sequence = self._sequence, None
-        if sequence is not None:
-            await sequence.close()
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            await opened.sequence.close()
 
 
 def naming(step: int, error: ContextLengthError) -> ContextLengthError:
@@ -249,7 +309,7 @@ class Workshop:
     async def judge(
         self,
         place: Place,
-        base: OpenSequence,
+        base: Base,
         session: Session | None,
         forgotten: int = 0,
         keep: Callable[[TurnResult, OpenSequence], None] | None = None,
@@ -258,7 +318,7 @@ class Workshop:
 
         Args:
             place: Which one.
-            base: What it forks.
+            base: What it begins from.
             session: Where its code runs.
             forgotten: Verifications that the base no longer shows.
             keep: Takes the finished turn and its sequence over, which is closed otherwise.
@@ -288,7 +348,7 @@ class _StepsPaths:
         self._executed: dict[int, int] = {}
 
     async def begin(self) -> None:
-        await self._trunk.sequence()
+        await self._trunk.base()
 
     def ready(self) -> list[int]:
         return list(range(self._workshop.samples))
@@ -303,15 +363,15 @@ class _StepsPaths:
                 session = self._sessions[path]
                 await self._catch_up(path, stage, session)
                 self._executed[path] = step + 1
-            return await workshop.judge(Place(path, step, stage), await self._trunk.sequence(), session)
+            return await workshop.judge(Place(path, step, stage), await self._trunk.base(), session)
 
     async def _catch_up(self, path: int, stage: int, session: Session | None) -> None:
         for step in range(self._executed.get(path, 0), self._trunk.step):
-            base = await self._trunk.at(step)
+            base = await self._trunk.base_at(step)
             try:
                 judged = await self._workshop.judge(Place(path, step, stage), base, session)
             finally:
-                await base.close()
+                await base.sequence.close()
             self._executed[path] = step + 1
             self._workshop.extra(step, judged)
 
@@ -336,7 +396,7 @@ class _SharedPaths:
         self._leader: tuple[str, Session | None] | None = None
 
     async def begin(self) -> None:
-        await self._trunk.sequence()
+        await self._trunk.base()
 
     def ready(self) -> list[int]:
         return list(range(self._workshop.samples))
@@ -348,7 +408,7 @@ class _SharedPaths:
                 session = await self._session.fork()
                 self._copies.append(session)
             place = Place(path, self._trunk.step, stage)
-            base = await self._trunk.sequence()
+            base = await self._trunk.base()
             judged = await self._workshop.judge(place, base, session, self._trunk.forgotten)
             if path == 0:
                 self._leader = judged.text, session
@@ -387,7 +447,7 @@ class _OwnPaths:
         self._continues = workshop.method.layout.style == "chat" and not self._parks
 
     async def begin(self) -> None:
-        await self._conversations[0].sequence()  # the others find its tokens in the cache
+        await self._conversations[0].base()  # the others find its tokens in the cache
         if self._parks:
             await self._conversations[0].park()
 
@@ -403,7 +463,7 @@ class _OwnPaths:
         async with self._workshop.turns:
             await self._drop_written(path)
             place = Place(path, conversation.step, stage)
-            base = await conversation.sequence()
+            base = await conversation.base()
             executes = self._workshop.method.stages[stage].executes
             session = self._sessions[path] if executes else None
             try:

@@ -377,6 +377,15 @@ class Layout:
     direct: bool = False
     question: bool = False
 
+    @property
+    def joins_turn(self) -> bool:
+        """Whether a step and the turn that verifies it are one text, tokenised as a whole.
+
+        The reference appends a turn to the rendered prompt and tokenises both together, so that a step's last
+        sign and the turn's first can be one token.
+        """
+        return self.style == "reference"
+
     def opening(self, problem: str | None, first_step: str) -> list[Segment]:
         """The prompt up to the end of the first step."""
         system = wording.DIRECT_SYSTEM if self.direct else wording.REVIEW_SYSTEM

@@ -16,7 +16,7 @@ from .backends.base import OpenSequence, Sampling, Work
 from .errors import ContextLengthError
 from .events import CodeExecuted, Event, PathRestarted, TextWritten
 from .modes import Reasoning
-from .prompt import content
+from .prompt import Segment, content
 from .protocol import (
     Action,
     Append,
@@ -35,7 +35,7 @@ from .tracing import span
 from .types import CodeRun, CodeStatus, Usage, VerificationPath
 from .wording import VERDICT_CANDIDATES
 
-__all__ = ["Method", "Place", "Turn"]
+__all__ = ["Base", "Method", "Place", "Turn"]
 
 NO_CODE = "Code format error: No code found."
 CALLS_A_STAGE = 1000
@@ -88,13 +88,28 @@ class Place:
     stage: int
 
 
+@dataclass(frozen=True)
+class Base:
+    """What a turn begins from.
+
+    Attributes:
+        sequence: The prompt, which the turn forks.
+        rest: The prompt's end, where that is tokenised together with the turn's beginning.
+        length: Of both, in tokens.
+    """
+
+    sequence: OpenSequence
+    rest: tuple[Segment, ...]
+    length: int
+
+
 class Turn:
     """A turn on a fork of a sequence.
 
     Args:
         method: How it is done.
         place: Which one it is.
-        base: What it forks: a sequence that ends with the step.
+        base: What it begins from: a prompt that ends with the step.
         session: Where its code runs; None where none is run.
         hear: Called with what happens, or None.
     """
@@ -103,7 +118,7 @@ class Turn:
         self,
         method: Method,
         place: Place,
-        base: OpenSequence,
+        base: Base,
         session: Session | None,
         hear: Callable[[Event], None] | None = None,
     ) -> None:
@@ -159,13 +174,13 @@ class Turn:
         segments = [content(text)] if text else []
         with self._timed("prompt"):
             if self._sequence is None:
-                self._sequence = await self._base.fork()
-                self._shared += self._base.tokens
-                segments = [*self._method.layout.asking(), *segments]
+                self._sequence = await self._base.sequence.fork()
+                self._shared += self._base.sequence.tokens
+                segments = [*self._base.rest, *self._method.layout.asking(), *segments]
             self._prompt += await self._sequence.append(segments)
         self._text += text
         self._tell_text(text, generated=False)
-        return self._sequence.tokens - self._base.tokens
+        return self._sequence.tokens - self._base.length
 
     async def _generate(self, sequence: OpenSequence, action: Generate) -> Generated:
         sampling = self._method.draw(self._place, self._calls)
@@ -177,7 +192,7 @@ class Turn:
             )
         self._generated += generation.tokens
         self._text += generation.text
-        return Generated(generation.text, generation.stop, sequence.tokens - self._base.tokens)
+        return Generated(generation.text, generation.stop, sequence.tokens - self._base.length)
 
     async def _execute(self, code: str | None) -> CodeRun:
         if code is None:

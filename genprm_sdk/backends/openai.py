@@ -131,7 +131,7 @@ class OpenAIBackend:
         self._check_open()
         script: Script = TextScript() if self._tokens is None else TokenScript(self._tokens)
         script = await self._extended(script, segments)
-        return RemoteSequence(self, script, self._fleet.home(script.prompt_key), None)
+        return RemoteSequence(self, script, Lineage(self._fleet), None)
 
     def counters(self) -> Counters:
         """Totals since the connection was made; what was cached, as far as the servers tell."""
@@ -190,6 +190,24 @@ class OpenAIBackend:
         return {"model": self.name, "prompt": script.prompt, **self._extras, **options}
 
 
+class Lineage:
+    """A sequence and its forks, which are at home on one server, together with those that began alike.
+
+    Args:
+        fleet: The servers.
+    """
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
+        self._home: Home | None = None
+
+    def home(self, script: Script) -> Home:
+        """Their home, found by what the first request of them all holds."""
+        if self._home is None:
+            self._home = self._fleet.home(script.prompt_key)
+        return self._home
+
+
 class Beginning:
     """Whether a server has begun to evaluate a prefix that several sequences share.
 
@@ -216,10 +234,12 @@ class Beginning:
 class RemoteSequence:
     """A sequence for a server; see ``OpenSequence``."""
 
-    def __init__(self, backend: OpenAIBackend, script: Script, home: Home, shared: Beginning | None) -> None:
+    def __init__(
+        self, backend: OpenAIBackend, script: Script, lineage: Lineage, shared: Beginning | None
+    ) -> None:
         self._backend = backend
         self._script: Script | None = script
-        self._home = home
+        self._lineage = lineage
         self._shared = shared
         self._own = Beginning()
         self._asking = False
@@ -256,7 +276,7 @@ class RemoteSequence:
 
     async def fork(self) -> RemoteSequence:
         """An independent sequence with the same tokens, on the same server."""
-        return RemoteSequence(self._backend, self._idle, self._home, self._own)
+        return RemoteSequence(self._backend, self._idle, self._lineage, self._own)
 
     async def append(self, segments: Sequence[Segment]) -> int:
         """Append text that was not generated; returns the number of tokens it became."""
@@ -313,7 +333,7 @@ class RemoteSequence:
 
         try:
             async with (self._shared or self._own).awaited() as began:
-                await backend._fleet.ask(self._home, answer)
+                await backend._fleet.ask(self._lineage.home(script), answer)
         finally:
             backend._generated += draft.drawn
         return await script.with_draft(draft)
@@ -374,7 +394,7 @@ class RemoteSequence:
         backend = self._backend
         options = _sampling_options(Sampling(1.0, 1.0, 0), own=backend.capabilities.extras)
         body = backend._body(behind, max_tokens=1, **options, **top)
-        chunk = await backend._fleet.ask(self._home, lambda server: server.completion(body))
+        chunk = await backend._fleet.ask(self._lineage.home(behind), lambda server: server.completion(body))
         self._count(behind.length, chunk.cached or 0, 1)
         return chunk.shown
 

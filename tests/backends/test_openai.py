@@ -278,8 +278,9 @@ async def test_a_dead_server_is_left_and_what_it_had_goes_on_elsewhere(server: s
             backend = await OpenAIBackend.connect(f"{first},{second}", attempts=4)
             async with backend:
                 sequence = await opened(backend)
-                home = sequence._home
                 await (await sequence.fork()).generate([], 2, GREEDY)
+                home = sequence._lineage._home
+                assert home is not None
                 assert home.server is not None
                 mine = 0 if home.server.server.address == first else 1
                 handlers[mine].faults = ["cut", "broken", "broken"]
