@@ -6,8 +6,6 @@ Knows options, progress and the table; records, results and scores are the evalu
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -20,7 +18,8 @@ from ..evaluation.metrics import Estimate
 from ..evaluation.outcome import Outcome
 from ..evaluation.runner import Summary, run, summarise
 from ..evaluation.store import ResultStore, Settings
-from ..models import Located, locate
+from ..models import locate
+from ..models.fingerprint import fingerprint
 from ..modes import History, Reasoning
 from ..options import adaptive_of
 from ..report.text import one_line
@@ -31,7 +30,6 @@ from .terminal import Progress, complain, note, show
 __all__ = ["EvalOptions", "evaluate", "summary_table"]
 
 SECONDS_BETWEEN_LINES = 30.0
-PROBED_BYTES = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,7 @@ class EvalOptions:
         return Settings(
             benchmark=self.benchmark,
             model=located.name,
-            model_file=_fingerprint(located),
+            model_file=fingerprint(located),
             samples=self.samples,
             seed=self.seed,
             reasoning=self.reasoning,
@@ -72,28 +70,6 @@ class EvalOptions:
             exact=self.exact,
             version=version("genprm-sdk"),
         )
-
-
-def _fingerprint(located: Located) -> str | None:
-    """Tells a model's files from others of the same name, without reading gigabytes."""
-    from ..models.cache import HubCache
-
-    path = located.path or (HubCache().find(located.hub) if located.hub else None)
-    if path is None:
-        return None
-    files = sorted(path.glob("*.safetensors")) if path.is_dir() else [path]
-    content = hashlib.sha256()
-    try:
-        for each in files:
-            with each.open("rb") as file:
-                size = file.seek(0, os.SEEK_END)
-                content.update(str(size).encode())
-                for start in (0, max(0, size - PROBED_BYTES)):
-                    file.seek(start)
-                    content.update(file.read(PROBED_BYTES))
-    except OSError:
-        return None
-    return content.hexdigest()[:16]
 
 
 def evaluate(options: EvalOptions, open_checker: OpenChecker) -> int:

@@ -1,0 +1,103 @@
+"""``genprm train``: a small run on the bundled models, its table and files, interruptions and complaints."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from genprm_sdk.cli import main
+from genprm_sdk.training.pipeline import load_pipeline_recipe
+
+COMMAND = "import sys; from genprm_sdk.cli import main; sys.exit(main())"
+
+
+def small(path: Path, arithmetic: int) -> str:
+    """The bundled recipe with few problems and completions."""
+    recipe = load_pipeline_recipe("pipeline-tiny").model_dump(mode="json")
+    recipe["problems"]["worlds"] = {"arithmetic": arithmetic}
+    recipe["rollouts"]["draws"] = 16
+    recipe["monte_carlo"] |= {"completions": 4, "start": 4, "sequential": None}
+    path.write_text(yaml.safe_dump(recipe))
+    return str(path)
+
+
+def test_a_run_ends_with_a_table_and_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recipe, out = small(tmp_path / "small.yaml", 4), str(tmp_path / "out")
+    assert main(["train", "run", recipe, "--out", out, "--until", "label"]) == 0
+    assert "monte-carlo" in capsys.readouterr().out
+    assert main(["train", "run", recipe, "--out", out]) == 0
+    table = capsys.readouterr().out
+    assert main(["train", "status", out]) == 0
+    assert capsys.readouterr().out == table
+    assert main(["train", "rationales", recipe, "--out", out]) == 0
+    target = tmp_path / "data.jsonl"
+    assert main(["train", "export", out, "--to", str(target)]) == 0
+    records = [json.loads(line) for line in target.read_text().splitlines()]
+    assert f"wrote {len(records)} records" in capsys.readouterr().err
+    assert records
+    assert {message["role"] for message in records[0]["messages"]} == {"system", "user", "assistant"}
+    assert main(["train", "export", out, "--to", str(tmp_path / "l.jsonl"), "--stage", "label"]) == 0
+
+
+def test_an_interruption_prints_the_command_that_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe, out = small(tmp_path / "small.yaml", 200), tmp_path / "out"
+    arguments = ["train", "run", recipe, "--out", str(out), "--until", "rollouts"]
+    command = [sys.executable, "-c", COMMAND, *arguments]
+    environment = {**os.environ, "PYTHONWARNINGS": "error"}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
+        wal = out / "pipeline.sqlite-wal"
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and (not wal.exists() or wal.stat().st_size < 100_000):
+            time.sleep(0.05)
+        time.sleep(0.3)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    assert (
+        f"go on with: genprm train run {out}/recipe.yaml --out {out} --until rollouts" in err.splitlines()[-1]
+    )
+    assert main(["train", "status", str(out)]) == 0
+    assert "problems" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["run", "pipeline-huge", "--out", "{}"], "no recipe is called 'pipeline-huge'"),
+        (["run", "pipeline-tiny", "--out", "{}", "--until", "end"], "there is no stage 'end'"),
+        (["status", "{}"], "holds no run"),
+        (["export", "{}", "--to", "x.jsonl"], "holds no run"),
+        (["label", "pipeline-tiny", "--out", "{}"], "has finished no record yet"),
+    ],
+)
+def test_what_cannot_be_used_is_one_line(
+    arguments: list[str], complaint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", *(each.format(tmp_path) for each in arguments)]) == 2
+    err = capsys.readouterr().err
+    assert complaint in err.splitlines()[-1]
+    assert "Traceback" not in err
+
+
+def test_a_file_without_answers_keeps_the_folder_and_says_how_to_go_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "p.jsonl").write_text('{"problem": "P"}\n')
+    recipe = yaml.safe_load(Path(small(tmp_path / "r.yaml", 1)).read_text())
+    recipe["problems"] = {"file": "p.jsonl"}
+    (tmp_path / "r.yaml").write_text(yaml.safe_dump(recipe))
+    assert main(["train", "run", str(tmp_path / "r.yaml"), "--out", str(tmp_path / "out")]) == 2
+    err = capsys.readouterr().err
+    assert "go on with: genprm train run" in err
+    assert "has no usable problem" in err.splitlines()[-1]

@@ -1,0 +1,134 @@
+"""Training examples: the protocol's conversations, and their way to files."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+from genprm_sdk import wording
+from genprm_sdk.errors import InputError, MissingExtraError
+
+from .records import Conversation, Kept, Message
+from .store import StoreError
+
+__all__ = ["conversation", "write", "write_jsonl", "write_lines", "write_parquet"]
+
+BATCH = 256
+
+
+def conversation(kept: Kept) -> Conversation:
+    """A kept solution as a conversation: a step is a user's message, its verification the assistant's."""
+    labelled = kept.labelled
+    steps = labelled.rollout.steps[: len(kept.turns)]
+    messages = [Message(role="system", content=wording.REVIEW_SYSTEM)]
+    train: list[tuple[int, int, int]] = []
+    for index, (step, turn) in enumerate(zip(steps, kept.turns, strict=True)):
+        asked = step if index else f"{labelled.problem.text}\n{step}"
+        messages.append(Message(role="user", content=asked))
+        train += [(len(messages), start, end) for start, end in turn.written]
+        messages.append(Message(role="assistant", content=turn.text))
+    return Conversation(
+        problem=labelled.problem.text,
+        domain=labelled.problem.domain,
+        steps=steps,
+        labels=tuple(label.correct for label in labelled.labels[: len(steps)]),
+        messages=tuple(messages),
+        train=tuple(train),
+    )
+
+
+async def write_jsonl(records: AsyncIterator[Conversation], path: Path) -> int:
+    """One record a line; returns how many there are. See ``write_lines``."""
+    return await write_lines((record.model_dump_json() async for record in records), path)
+
+
+async def write_lines(lines: AsyncIterator[str], path: Path) -> int:
+    """Lines to a file, which is replaced whole or not at all; returns how many there are.
+
+    Raises:
+        StoreError: It cannot be written.
+    """
+    part = path.with_name(path.name + ".part")
+    count = 0
+    try:
+        with part.open("w", encoding="utf-8") as file:
+            async for line in lines:
+                file.write(line + "\n")
+                count += 1
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise StoreError(f"{path} cannot be written: {error}") from None
+    return count
+
+
+async def write_parquet(records: AsyncIterator[Conversation], path: Path) -> int:
+    """The same as Parquet, a batch of records at a time.
+
+    Raises:
+        MissingExtraError: pyarrow is not installed.
+        StoreError: It cannot be written.
+    """
+    if importlib.util.find_spec("pyarrow") is None:
+        raise MissingExtraError("pyarrow", "data", "Writing Parquet")
+    import pyarrow
+    from pyarrow import parquet
+
+    text = pyarrow.string()
+    message = pyarrow.struct([("role", text), ("content", text)])
+    span = pyarrow.struct(
+        [("message", pyarrow.int32()), ("start", pyarrow.int32()), ("end", pyarrow.int32())]
+    )
+    schema = pyarrow.schema(
+        [
+            ("problem", text),
+            ("domain", text),
+            ("steps", pyarrow.list_(text)),
+            ("labels", pyarrow.list_(pyarrow.bool_())),
+            ("messages", pyarrow.list_(message)),
+            ("train", pyarrow.list_(span)),
+        ]
+    )
+    part = path.with_name(path.name + ".part")
+    count = 0
+    batch: list[dict[str, Any]] = []
+    try:
+        with parquet.ParquetWriter(part, schema) as writer:
+
+            def flush() -> None:
+                writer.write_table(pyarrow.Table.from_pylist(batch, schema=schema))
+                batch.clear()
+
+            async for record in records:
+                row = record.model_dump()
+                row["train"] = [
+                    dict(zip(("message", "start", "end"), each, strict=True)) for each in record.train
+                ]
+                batch.append(row)
+                count += 1
+                if len(batch) >= BATCH:
+                    flush()
+            flush()
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise StoreError(f"{path} cannot be written: {error}") from None
+    return count
+
+
+async def write(records: AsyncIterator[Conversation], path: Path) -> int:
+    """Write a file of the kind that its name says.
+
+    Raises:
+        InputError: It says neither ``.jsonl`` nor ``.parquet``.
+    """
+    if path.suffix == ".jsonl":
+        return await write_jsonl(records, path)
+    if path.suffix == ".parquet":
+        return await write_parquet(records, path)
+    raise InputError(f"{path.name} must end in .jsonl or .parquet")

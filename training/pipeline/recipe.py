@@ -1,0 +1,216 @@
+"""A pipeline's recipe: everything that decides its data, in one YAML file."""
+
+from __future__ import annotations
+
+import importlib.util
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from genprm_sdk.backends.base import Sampling
+from genprm_sdk.errors import InputError, MissingExtraError
+from genprm_sdk.types import Frozen
+
+from ..worlds import WORLDS
+from .consensus import ConsensusSettings
+from .monte_carlo import MonteCarloSettings
+from .progress import Rule
+from .rollouts import RolloutSettings
+
+__all__ = [
+    "ModelRecipe",
+    "PipelineRecipe",
+    "PolicyRecipe",
+    "ProblemsRecipe",
+    "TeacherRecipe",
+    "load_pipeline_recipe",
+    "save_pipeline_recipe",
+]
+
+Count = Annotated[int, Field(ge=1)]
+
+
+class ProblemsRecipe(Frozen):
+    """Where problems come from: one of the two.
+
+    Attributes:
+        worlds: Problems of each domain.
+        file: A JSON Lines file, by a path from the recipe's folder.
+        limit: Lines of the file at most.
+    """
+
+    worlds: dict[str, Count] = Field(default_factory=dict)
+    file: Path | None = None
+    limit: Count | None = None
+
+    @field_validator("worlds")
+    @classmethod
+    def _known(cls, worlds: dict[str, int]) -> dict[str, int]:
+        for name in worlds:
+            if name not in WORLDS:
+                raise ValueError(f"unknown domain {name!r}; there are {', '.join(sorted(WORLDS))}")
+        return worlds
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if bool(self.worlds) == (self.file is not None):
+            raise ValueError("name either `worlds` or a `file`")
+        return self
+
+
+class ModelRecipe(Frozen):
+    """A model and what runs it; see ``genprm_sdk.Verifier``.
+
+    Attributes:
+        alias: What its results are known by, in place of the model's name and files: give one for a server,
+            whose address may change.
+    """
+
+    model: str
+    alias: str | None = None
+    engine: Literal["llama.cpp", "transformers", "openai"] | None = None
+    threads: Count | None = None
+    context: Count | None = None
+    capacity: Count | None = None
+    exact: bool = False
+
+
+class Drawing(ModelRecipe):
+    """A model that writes freely; the defaults of the sampling are Qwen2.5's."""
+
+    temperature: float = 0.7
+    top_p: float = 0.8
+    top_k: int = 20
+    min_p: float = 0.0
+
+    @model_validator(mode="after")
+    def _sampling_is_sound(self) -> Self:
+        Sampling(self.temperature, self.top_p, self.top_k, self.min_p)
+        return self
+
+    @property
+    def sampling(self) -> Sampling:
+        """How tokens are drawn."""
+        return Sampling(self.temperature, self.top_p, self.top_k, self.min_p)
+
+
+class PolicyRecipe(Drawing):
+    """A solver.
+
+    Attributes:
+        longest: Tokens of a solution at most.
+        system: The system message, if there is one.
+    """
+
+    longest: Count = 2048
+    system: str | None = None
+
+
+class TeacherRecipe(Drawing):
+    """What writes rationales.
+
+    Attributes:
+        kind: ``verifier`` for a model that knows the protocol, whose paths are taken; ``writer`` for any
+            other, which is asked in plain words.
+        samples: A verifier's paths a solution.
+        longest: Tokens of a writer's answer at most.
+        rounds: A writer's code blocks at most.
+    """
+
+    kind: Literal["verifier", "writer"] = "verifier"
+    temperature: float = 0.6
+    top_p: float = 0.95
+    samples: Annotated[int, Field(ge=1, le=256)] = 1
+    longest: Count = 16384
+    rounds: Count = 64
+
+
+class AnswersRecipe(Frozen):
+    """How answers of a file's problems are compared.
+
+    Attributes:
+        kind: ``mathematics`` by ``math-verify``, ``text`` by spelling alone.
+        processes: How many compare at a time.
+    """
+
+    kind: Literal["mathematics", "text"] = "mathematics"
+    processes: Count = 1
+
+
+class PipelineRecipe(Frozen):
+    """A run from problems to training data.
+
+    Attributes:
+        name: Of the run, for people.
+        seed: Decides what is drawn.
+        problems: Where problems come from.
+        policy: What solves them.
+        completer: What goes on behind a step; by default the policy.
+        answers: How answers are compared.
+        rollouts: How many solutions are drawn.
+        monte_carlo: How many completions.
+        labels: When a step is right.
+        teacher: What writes rationales.
+        consensus: What is kept.
+        at_once: Records in work at a time, in each stage.
+    """
+
+    name: str
+    seed: Annotated[int, Field(ge=0)] = 0
+    problems: ProblemsRecipe
+    policy: PolicyRecipe
+    completer: PolicyRecipe | None = None
+    answers: AnswersRecipe = AnswersRecipe()
+    rollouts: RolloutSettings = RolloutSettings()
+    monte_carlo: MonteCarloSettings = MonteCarloSettings()
+    labels: Rule = Rule()
+    teacher: TeacherRecipe
+    consensus: ConsensusSettings = ConsensusSettings()
+    at_once: Count = 4
+
+
+def save_pipeline_recipe(recipe: PipelineRecipe, path: Path) -> None:
+    """Write a recipe so that it reads the same from there; the file is replaced whole or not at all."""
+    import yaml
+
+    part = path.with_name(path.name + ".part")
+    part.write_text(yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False), encoding="utf-8")
+    part.replace(path)
+
+
+def load_pipeline_recipe(name: str) -> PipelineRecipe:
+    """Read a recipe: a file, or one that comes with the package, by its name.
+
+    Raises:
+        InputError: There is none, it cannot be read, or it does not make sense; says what and where.
+        MissingExtraError: PyYAML is not installed.
+    """
+    if importlib.util.find_spec("yaml") is None:
+        raise MissingExtraError("pyyaml", "data", "Reading a recipe")
+    import yaml
+
+    path = Path(name)
+    if not path.suffix and not path.exists():
+        folder = Path(str(resources.files("genprm_sdk.training") / "recipes"))
+        path = folder / f"{name}.yaml"
+        if not path.exists():
+            names = ", ".join(sorted(file.stem for file in folder.glob("pipeline-*.yaml")))
+            raise InputError(f"no recipe is called {name!r}; there are {names}, or give a .yaml file")
+    try:
+        recipe = PipelineRecipe.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(f"the recipe {path} cannot be read: {error}") from None
+    except ValidationError as error:
+        found = "; ".join(
+            f"{'.'.join(str(part) for part in each['loc']) or 'recipe'}: "
+            f"{each['msg'].removeprefix('Value error, ')}"
+            for each in error.errors()
+        )
+        raise InputError(f"the recipe {path} is wrong: {found}") from None
+    file = recipe.problems.file
+    if file is None:
+        return recipe
+    problems = recipe.problems.model_copy(update={"file": (path.parent / file).resolve()})
+    return recipe.model_copy(update={"problems": problems})

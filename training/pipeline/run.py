@@ -1,0 +1,315 @@
+"""A recipe's stages in their order over one store: what is there is not made again.
+
+Knows no stage's work. A record that cannot be made for its own sake is dropped with a reason; an engine, a
+sandbox or a disk that fails ends the run, and what was finished is kept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from genprm_sdk.batch import bounded
+from genprm_sdk.errors import InputError
+
+from .dataset import write, write_lines
+from .recipe import PipelineRecipe
+from .records import Conversation, Drop
+from .stages import STAGES, Load, Stage, StageName, Unit, build_stages, source_of
+from .store import PAGE, Row, Store, digest
+
+__all__ = ["Progress", "StageStatus", "export", "read_status", "run_pipeline"]
+
+HOPELESS = 20
+"""So many first records that are dropped for a stage's hopeless reason end the run."""
+
+LINEAGES = "lineages"
+RECIPE = "recipe"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a stage is.
+
+    Attributes:
+        done: Records finished, those of earlier runs included.
+        dropped: Those that go no further.
+        total: Records that there will be; None while that is not known.
+    """
+
+    stage: StageName
+    done: int
+    dropped: int
+    total: int | None
+
+
+@dataclass(frozen=True)
+class StageStatus:
+    """What a store holds of one stage.
+
+    Attributes:
+        total: Records that the stage before it has given it so far; None for the first one.
+        kept: Records that go on.
+        dropped: Records that do not, by reason.
+        seconds: Spent on them, added up over records that may have run side by side.
+    """
+
+    stage: StageName
+    total: int | None
+    kept: int
+    seconds: float
+    dropped: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def finished(self) -> int:
+        """Records that need no more work."""
+        return self.kept + sum(self.dropped.values())
+
+
+@dataclass(frozen=True)
+class _Pending:
+    key: str
+    parent: str
+    number: int
+    unit: Unit
+
+
+async def run_pipeline(
+    recipe: PipelineRecipe,
+    folder: Path,
+    *,
+    stages: Sequence[StageName] = STAGES,
+    hear: Callable[[Progress], None] = lambda progress: None,
+    load: Load | None = None,
+) -> list[StageStatus]:
+    """Run a recipe, or go on with it.
+
+    Args:
+        recipe: What is made.
+        folder: Where it is kept.
+        stages: Those that are run, over what the stages before them have finished.
+        hear: Called with each record that is finished.
+        load: Loads the models that write freely, in place of the engines.
+
+    Returns:
+        What the store then holds.
+
+    Raises:
+        InputError: The input or the folder cannot be used, or a stage leaves nothing to the next one.
+        GenPRMError: A model, the sandbox or the disk failed; what was finished is kept.
+    """
+    built = await asyncio.to_thread(build_stages, recipe, load)
+    async with await Store.open(folder) as store:
+        await store.set_fact(LINEAGES, json.dumps([[stage.name, stage.lineage] for stage in built]))
+        await store.set_fact(RECIPE, recipe.model_dump_json())
+        before: Stage | None = None
+        for stage in built:
+            if stage.name in stages:
+                await _Runner(store, stage, before, recipe, hear).run()
+            before = stage
+        return await _status(store)
+
+
+async def read_status(folder: Path) -> tuple[PipelineRecipe, list[StageStatus]]:
+    """What a folder's run is and how far it has come; a run may be going on in it.
+
+    Raises:
+        InputError: There is no run.
+    """
+    async with await Store.open(folder, read_only=True) as store:
+        recipe = await store.fact(RECIPE)
+        if recipe is None:
+            raise InputError(f"{folder} holds no run yet")
+        return PipelineRecipe.model_validate_json(recipe), await _status(store)
+
+
+async def export(folder: Path, target: Path, stage: StageName = "dataset") -> int:
+    """Write a stage's records to a file; returns how many there are.
+
+    Args:
+        folder: The run's.
+        target: A ``.jsonl`` file, or for the dataset a ``.parquet`` file.
+        stage: Whose records.
+
+    Raises:
+        InputError: There is no run, or the file's name says no format.
+        MissingExtraError: pyarrow is needed and not installed.
+        StoreError: The file cannot be written.
+    """
+    async with await Store.open(folder, read_only=True) as store:
+        lineage = dict(await _lineages(store))[stage]
+
+        async def bodies() -> AsyncIterator[str]:
+            async for page in store.pages(lineage):
+                for row in page:
+                    yield row.body
+
+        if stage == "dataset":
+
+            async def conversations() -> AsyncIterator[Conversation]:
+                async for body in bodies():
+                    yield Conversation.model_validate_json(body)
+
+            return await write(conversations(), target)
+        if target.suffix != ".jsonl":
+            raise InputError(
+                f"{target.name} must end in .jsonl: only the dataset is written in other formats"
+            )
+        return await write_lines(bodies(), target)
+
+
+async def _lineages(store: Store) -> list[tuple[StageName, str]]:
+    listed = await store.fact(LINEAGES)
+    return [] if listed is None else [(name, lineage) for name, lineage in json.loads(listed)]
+
+
+async def _status(store: Store) -> list[StageStatus]:
+    found = []
+    total: int | None = None
+    for name, lineage in await _lineages(store):
+        kept = units = 0
+        seconds = 0.0
+        dropped: dict[str, int] = {}
+        for state, reason, count, ahead, spent in await store.counts(lineage):
+            seconds += spent
+            if state == "done":
+                kept, units = kept + count, units + ahead
+            else:
+                dropped[reason] = count
+        found.append(StageStatus(name, total, kept, seconds, dropped))
+        total = units
+    return found
+
+
+class _Runner:
+    """One stage of a run."""
+
+    def __init__(
+        self,
+        store: Store,
+        stage: Stage,
+        before: Stage | None,
+        recipe: PipelineRecipe,
+        hear: Callable[[Progress], None],
+    ) -> None:
+        self._store = store
+        self._stage = stage
+        self._before = before
+        self._recipe = recipe
+        self._hear = hear
+        self._kept = 0
+        self._reasons: Counter[str] = Counter()
+        self._total: int | None = None
+
+    async def run(self) -> None:
+        """Make what is missing.
+
+        Raises:
+            InputError: Nothing is left for the next stage.
+        """
+        await self._count()
+        async with aclosing(self._pending()) as pending:
+            first = await anext(pending, None)
+            if first is not None:
+                async with self._stage.open() as work:
+
+                    async def one(_: int, item: _Pending) -> None:
+                        await self._make(item, work)
+
+                    async with aclosing(bounded(one, _chained(first, pending), self._recipe.at_once)) as made:
+                        async for _ in made:
+                            self._tell()
+                            self._refuse_hopeless()
+        if not self._kept:
+            raise InputError(f"{self._stage.name}: nothing is left: {self._shown_reasons()}")
+
+    async def _count(self) -> None:
+        for state, reason, count, _, _ in await self._store.counts(self._stage.lineage):
+            if state == "done":
+                self._kept += count
+            else:
+                self._reasons[reason] += count
+        if self._before is not None:
+            counts = await self._store.counts(self._before.lineage)
+            self._total = sum(ahead for state, _, _, ahead, _ in counts if state == "done")
+        self._tell()
+
+    async def _pending(self) -> AsyncGenerator[_Pending, None]:
+        async for page in self._pages():
+            keys = [item.key for item in page]
+            known = await self._store.known(keys)
+            for item in page:
+                if item.key not in known:
+                    known.add(item.key)
+                    yield item
+
+    async def _pages(self) -> AsyncIterator[list[_Pending]]:
+        lineage, before = self._stage.lineage, self._before
+        if before is None:
+            source = source_of(self._recipe)
+            while taken := await asyncio.to_thread(lambda: list(islice(source, PAGE))):
+                yield [_Pending(digest([lineage, named]), "", 0, record) for named, record in taken]
+            return
+        async for rows in self._store.pages(before.lineage):
+            yield [
+                _Pending(digest([lineage, row.key, number]), row.key, number, unit)
+                for row in rows
+                for number, unit in enumerate(self._stage.units(row.body))
+            ]
+
+    async def _make(self, item: _Pending, work: Callable[[Unit], Any]) -> None:
+        started = time.monotonic()
+        record: BaseModel = await work(item.unit)
+        drop = record if isinstance(record, Drop) else None
+        await self._store.put(
+            Row(
+                key=item.key,
+                lineage=self._stage.lineage,
+                stage=self._stage.name,
+                parent=item.parent,
+                number=item.number,
+                state="done" if drop is None else "dropped",
+                reason="" if drop is None else drop.reason,
+                units=self._stage.ahead(record) if drop is None else 0,
+                seconds=time.monotonic() - started,
+                body=record.model_dump_json(),
+            )
+        )
+        if drop is None:
+            self._kept += 1
+        else:
+            self._reasons[drop.reason] += 1
+
+    def _tell(self) -> None:
+        dropped = self._reasons.total()
+        self._hear(Progress(self._stage.name, self._kept + dropped, dropped, self._total))
+
+    def _refuse_hopeless(self) -> None:
+        reason = self._stage.hopeless
+        if reason is None or self._kept or self._reasons[reason] < HOPELESS:
+            return
+        if self._reasons[reason] == self._reasons.total():
+            raise InputError(
+                f"{self._stage.name}: of the first {self._reasons[reason]} problems {reason}: is this the "
+                "right model and prompt, and is `longest` long enough for it to put an answer into \\boxed{}?"
+            )
+
+    def _shown_reasons(self) -> str:
+        listed = [f"{count} x {reason}" for reason, count in self._reasons.most_common()]
+        return ", ".join(listed) or f"the stage before {self._stage.name} has finished no record yet"
+
+
+async def _chained(first: _Pending, rest: AsyncIterator[_Pending]) -> AsyncIterator[_Pending]:
+    yield first
+    async for item in rest:
+        yield item
