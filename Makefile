@@ -73,7 +73,7 @@ mini: $(STAMPS)/dev ## train both bundled models from nothing into build/; hours
 	@$(BIN)/python -m genprm_sdk.training.run genprm-mini --out build/genprm-mini --solver build/policy-mini $(ARGS)
 
 docs: $(STAMPS)/dev ## render the public interface's documentation into build/docs
-	@$(BIN)/pdoc genprm_sdk genprm_sdk.sync genprm_sdk.models genprm_sdk.backends.llama_cpp \
+	@$(BIN)/pdoc genprm_sdk genprm_sdk.sync genprm_sdk.agents genprm_sdk.models genprm_sdk.backends.llama_cpp \
 		genprm_sdk.backends.transformers genprm_sdk.backends.openai genprm_sdk.backends.replay \
 		genprm_sdk.evaluation.calibration --output-directory build/docs
 

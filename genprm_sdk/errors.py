@@ -8,6 +8,7 @@
     │   ├── UnknownModelError               no such name in the catalogue and no such file
     │   ├── DownloadError                   it could not be downloaded, or is not here and must not be
     │   └── ModelFileError                  the file is damaged, or not a model this library can run
+    ├── AgentError (genprm_sdk.agents)      an agent could not go on; carries its trajectory
     ├── BackendError                        an engine failed while it ran
     │   └── ClosedError                     the object was used after it was closed
     └── SandboxError                        the sandbox itself failed (never: the code that ran in it)

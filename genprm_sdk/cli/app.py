@@ -21,6 +21,7 @@ from ..options import Budget, Cascade, CheckOptions, adaptive_of
 from ..sandbox import Isolation
 from . import opening
 from .codes import CLOSED_PIPE, FAILED, INTERRUPTED, UNUSABLE, exit_code
+from .refine import AgentKind, RepairKind
 from .terminal import ReaderLeft, complain
 
 __all__ = ["app", "main"]
@@ -39,6 +40,8 @@ evaluations = typer.Typer(help="Run a benchmark and print its own metric.", rich
 app.add_typer(evaluations, name="eval")
 models = typer.Typer(help="Which models there are, and which are on this machine.", rich_markup_mode=None)
 app.add_typer(models, name="models")
+train = typer.Typer(help="Make training data: from problems to filtered rationales.", rich_markup_mode=None)
+app.add_typer(train, name="train")
 
 Model = Annotated[
     str,
@@ -97,6 +100,15 @@ def opener(
 
     bring_model(model)
     return lambda: opening.open_verifier(model, threads, reasoning, history, isolation, exact)
+
+
+def bring(policy: str, model: str | None) -> None:
+    """Download what is not on this machine, before anything else."""
+    from .models import bring_model
+
+    for name in (policy, model):
+        if name is not None:
+            bring_model(name)
 
 
 def show_version(wanted: bool) -> None:
@@ -177,6 +189,174 @@ def check(
         options["cascade"] = Cascade()
     request = CheckRequest(options, as_json=json, limit=limit, diagnose=diagnose, html=html)
     return check_file(file, request, opener(model, threads, reasoning, history, isolation, exact))
+
+
+PolicyOption = Annotated[
+    str,
+    typer.Option(
+        "--policy",
+        help="Who solves: a model as --model takes it, or the address of a chat API (http://…/v1).",
+    ),
+]
+PolicyModel = Annotated[
+    str | None, typer.Option("--policy-model", help="The model's name at that address, if it serves several.")
+]
+Turns = Annotated[int, typer.Option("--turns", min=0, help="Repairs of a solution, at most.")]
+Repair = Annotated[
+    RepairKind,
+    typer.Option(
+        "--repair", help="Write the whole solution anew, or keep the steps before the challenged one."
+    ),
+]
+EvidenceOption = Annotated[
+    str,
+    typer.Option(
+        "--evidence",
+        metavar="NAMES",
+        help="What a critique says: some of analysis, code, output, conclusion, with commas between them.",
+    ),
+]
+Threshold = Annotated[
+    float,
+    typer.Option("--threshold", min=0.0, max=1.0, help="Only steps that score below this are challenged."),
+]
+Confidence = Annotated[
+    float,
+    typer.Option(
+        "--confidence", min=0.0, max=1.0, help="And only where the paths are at least this sure of it."
+    ),
+]
+MaxSamples = Annotated[
+    int | None, typer.Option("--max-samples", min=1, help="Verifications of a problem, at most.")
+]
+MaxTokens = Annotated[
+    int | None, typer.Option("--max-tokens", min=1, help="Written tokens of a problem, at most.")
+]
+MaxSeconds = Annotated[float | None, typer.Option("--max-seconds", help="Seconds of a problem, at most.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a problem on stdout.")]
+Pages = Annotated[Path | None, typer.Option("--html", help="Folder for one self-contained page a problem.")]
+
+
+@app.command()
+def refine(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A JSON object, array, or lines; - is stdin.")],
+    policy: PolicyOption = "policy-mini",
+    policy_model: PolicyModel = None,
+    model: Model = opening.DEFAULT_MODEL,
+    turns: Turns = 3,
+    repair: Repair = RepairKind.WHOLE,
+    evidence: EvidenceOption = "analysis,conclusion",
+    threshold: Threshold = 0.5,
+    confidence: Confidence = 0.0,
+    samples: Samples = 1,
+    seed: Seed = 0,
+    json: AsJson = False,
+    limit: Limit = None,
+    max_samples: MaxSamples = None,
+    max_tokens: MaxTokens = None,
+    max_seconds: MaxSeconds = None,
+    html: Pages = None,
+    isolation: IsolationOption = None,
+    threads: Threads = None,
+    exact: Exact = False,
+) -> int:
+    """Have a policy repair solutions until the verifier finds no mistake in them.
+
+    A record is {"problem": ..., "steps": [...]}; one without steps is solved first. An "answer" is only
+    compared with the result, an "id" is passed through.
+    """
+    from ..agents import Evidence, Guard
+    from .refine import AgentRequest, solve_file
+
+    bring(policy, model)
+    request = AgentRequest(
+        given=True,
+        policy=policy,
+        policy_model=policy_model,
+        model=model,
+        turns=turns,
+        repair=repair,
+        evidence=Evidence.of(evidence),
+        guard=Guard(threshold, confidence),
+        samples=samples,
+        seed=seed,
+        budget=Budget(max_samples, max_tokens, max_seconds),
+        as_json=json,
+        html=html,
+        limit=limit,
+        isolation=isolation,
+        threads=threads,
+        exact=exact,
+    )
+    return solve_file(file, request)
+
+
+@app.command()
+def solve(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A JSON object, array, or lines; - is stdin.")],
+    agent: Annotated[AgentKind, typer.Option("--agent", help="How it is solved.")] = AgentKind.REFINE,
+    policy: PolicyOption = "policy-mini",
+    policy_model: PolicyModel = None,
+    model: Model = opening.DEFAULT_MODEL,
+    turns: Turns = 3,
+    n: Annotated[
+        int,
+        typer.Option("--n", "-n", min=1, help="Attempts at a problem; candidates of each step of a search."),
+    ] = 4,
+    width: Annotated[int, typer.Option("--width", min=1, help="Beginnings that a search keeps.")] = 2,
+    diverse: Annotated[bool, typer.Option("--diverse", help="Search from each of them on its own.")] = False,
+    vote: Annotated[
+        bool, typer.Option("--vote", help="Of best-of-n: the answer with the largest sum of scores.")
+    ] = False,
+    repair: Repair = RepairKind.WHOLE,
+    evidence: EvidenceOption = "analysis,conclusion",
+    threshold: Threshold = 0.5,
+    confidence: Confidence = 0.0,
+    samples: Samples = 1,
+    seed: Seed = 0,
+    json: AsJson = False,
+    limit: Limit = None,
+    max_samples: MaxSamples = None,
+    max_tokens: MaxTokens = None,
+    max_seconds: MaxSeconds = None,
+    html: Pages = None,
+    isolation: IsolationOption = None,
+    threads: Threads = None,
+    exact: Exact = False,
+) -> int:
+    """Have a policy solve problems, with the verifier's help or, for comparison, without.
+
+    A record is {"problem": ...}; an "answer" is only compared with the result, an "id" is passed through.
+    """
+    from ..agents import Evidence, Guard
+    from .refine import AgentRequest, solve_file
+
+    alone = agent in (AgentKind.SELF_CONSISTENCY, AgentKind.SELF_REFINE)
+    bring(policy, None if alone else model)
+    request = AgentRequest(
+        agent=agent,
+        policy=policy,
+        policy_model=policy_model,
+        model=model,
+        turns=turns,
+        n=n,
+        width=width,
+        diverse=diverse,
+        vote=vote,
+        repair=repair,
+        evidence=Evidence.of(evidence),
+        guard=Guard(threshold, confidence),
+        samples=samples,
+        seed=seed,
+        budget=Budget(max_samples, max_tokens, max_seconds),
+        as_json=json,
+        html=html,
+        limit=limit,
+        isolation=isolation,
+        threads=threads,
+        exact=exact,
+    )
+    return solve_file(file, request)
 
 
 @app.command()
@@ -293,6 +473,76 @@ def add_evaluation(benchmark: Benchmark, about: str) -> None:
         return evaluate(options, opener(model, threads, reasoning, history, isolation, exact))
 
 
+RecipeName = Annotated[
+    str, typer.Argument(metavar="RECIPE", help="A recipe's file, or `pipeline-tiny`, which comes with this.")
+]
+RunFolder = Annotated[Path, typer.Option("--out", help="Folder for the records; a stopped run goes on.")]
+FinishedRun = Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a run.")]
+STAGE_NAMES = "problems, rollouts, monte-carlo, label, rationales, consensus or dataset"
+
+
+@train.callback(invoke_without_command=True)
+def train_root(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+@train.command("run")
+def train_run(
+    recipe: RecipeName,
+    out: RunFolder,
+    until: Annotated[
+        str, typer.Option("--until", metavar="STAGE", help=f"The last stage: {STAGE_NAMES}.")
+    ] = "dataset",
+) -> int:
+    """Run all stages of a recipe, or go on with them."""
+    from ..training.pipeline.stages import STAGES, stage_named
+    from .train import run_stages
+
+    return run_stages(recipe, out, STAGES[: STAGES.index(stage_named(until)) + 1])
+
+
+@train.command("status")
+def train_status(folder: FinishedRun) -> int:
+    """Show where a run is, also while it is going on."""
+    from .train import show_status
+
+    return show_status(folder)
+
+
+@train.command("export")
+def train_export(
+    folder: FinishedRun,
+    to: Annotated[Path, typer.Option("--to", help="A .jsonl file, or for the dataset a .parquet file.")],
+    stage: Annotated[
+        str, typer.Option("--stage", metavar="STAGE", help=f"Whose records: {STAGE_NAMES}.")
+    ] = "dataset",
+) -> int:
+    """Write what a run has made to a file."""
+    from ..training.pipeline.stages import stage_named
+    from .train import export_records
+
+    return export_records(folder, to, stage_named(stage))
+
+
+def add_stage(name: str, about: str) -> None:
+    """Add ``genprm train STAGE``; all stages take the same options."""
+
+    @train.command(name, help=about)
+    def stage(recipe: RecipeName, out: RunFolder) -> int:
+        from ..training.pipeline.stages import stage_named
+        from .train import run_stages
+
+        return run_stages(recipe, out, [stage_named(name)])
+
+
+add_stage("problems", "Collect problems: from worlds, or from a file with answers.")
+add_stage("rollouts", "Draw solutions of each problem until there are right and wrong ones.")
+add_stage("monte-carlo", "Complete every prefix of them: how often is the answer still reached?")
+add_stage("label", "Label each step by these scores.")
+add_stage("rationales", "Let a teacher verify each step, with code that is executed.")
+add_stage("consensus", "Keep the solutions on which labels and teacher agree.")
+add_stage("dataset", "Write them as conversations in the protocol.")
 add_evaluation("bigbench-mistake", "BIG-Bench-Mistake: exact match of the first mistake (arXiv 2311.08516).")
 add_evaluation("processbench", "ProcessBench: F1 of finding the first wrong step (QwenLM/ProcessBench).")
 

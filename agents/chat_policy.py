@@ -1,0 +1,201 @@
+"""Chat APIs in OpenAI's dialect as policies, through the ``openai`` client."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from ..errors import BackendError, ContextLengthError, InputError, MissingExtraError
+from .policy import Message, Reply
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI
+
+__all__ = ["ChatPolicy", "PrefilledChatPolicy"]
+
+KEY_VARIABLE = "OPENAI_API_KEY"
+SEEDS = 2**31
+LONGEST_ANSWER = 1_000_000
+"""Characters behind which nothing more is read."""
+
+
+class ChatPolicy:
+    """A model behind a chat API. An async context manager; leaving closes the connections.
+
+    Failed requests are tried again by the client, with growing pauses.
+
+    Args:
+        model: Its name there.
+        url: The API's address, such as ``http://127.0.0.1:8000/v1``; by default OpenAI's own.
+        api_key: By default what the environment variable OPENAI_API_KEY holds.
+        temperature: Of the sampling.
+        top_p: Smallest set of tokens with this probability.
+        max_tokens: Of one answer, at most.
+        retries: How often a failed request is tried again.
+        patience: Seconds without an answer after which a request has failed.
+        extra: More fields for the request's body, such as ``{"top_k": 20}``.
+
+    Raises:
+        MissingExtraError: The ``openai`` package is not installed.
+        InputError: There is no key.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        url: str | None = None,
+        api_key: str | None = None,
+        temperature: float = 0.7,
+        top_p: float = 1.0,
+        max_tokens: int = 2048,
+        retries: int = 4,
+        patience: float = 300.0,
+        extra: dict[str, Any] | None = None,
+    ) -> None:
+        self.name = model
+        self._client = _client(url, api_key, retries, patience)
+        self._settings = {"temperature": temperature, "top_p": top_p}
+        self._max_tokens = max_tokens
+        self._extra = dict(extra or {})
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.close()
+
+    async def served(self) -> list[str]:
+        """The models that the API says it serves.
+
+        Raises:
+            BackendError: It does not answer.
+        """
+        import openai
+
+        try:
+            return [each.id async for each in self._client.models.list()]
+        except openai.APIError as error:
+            raise BackendError(f"the chat API does not say what it serves: {_said(error)}") from error
+
+    async def __call__(
+        self,
+        messages: Sequence[Message],
+        /,
+        *,
+        seed: int | None = None,
+        max_tokens: int | None = None,
+        stop: Sequence[str] = (),
+        show: Callable[[str], None] | None = None,
+    ) -> Reply:
+        """Answer a chat.
+
+        Raises:
+            ContextLengthError: It does not fit into the model's context.
+            BackendError: The API refused, or did not answer however often it was asked.
+        """
+        return await self._answered(messages, seed, max_tokens, stop, show, {})
+
+    async def _answered(
+        self,
+        messages: Sequence[Message],
+        seed: int | None,
+        max_tokens: int | None,
+        stop: Sequence[str],
+        show: Callable[[str], None] | None,
+        extra: dict[str, Any],
+    ) -> Reply:
+        import openai
+
+        request: dict[str, Any] = {
+            "model": self.name,
+            "messages": list(messages),
+            "max_tokens": min(max_tokens or self._max_tokens, self._max_tokens),
+            "stream": True,
+            "stream_options": {"include_usage": True},
+            "extra_body": {**self._extra, **extra},
+            **self._settings,
+        }
+        if seed is not None:
+            request["seed"] = seed % SEEDS
+        if stop:
+            request["stop"] = list(stop)
+        try:
+            return await self._streamed(request, show)
+        except openai.APIError as error:
+            message = f"the chat API failed on {self.name}: {_said(error)}"
+            too_long = "context" in message and isinstance(error, openai.BadRequestError)
+            raise (ContextLengthError if too_long else BackendError)(message) from error
+
+    async def _streamed(self, request: dict[str, Any], show: Callable[[str], None] | None) -> Reply:
+        parts: list[str] = []
+        size = 0
+        finish, read, written = None, None, None
+        async with await self._client.chat.completions.create(**request) as chunks:
+            async for chunk in chunks:
+                if chunk.usage is not None:
+                    read, written = chunk.usage.prompt_tokens, chunk.usage.completion_tokens
+                for choice in chunk.choices[:1]:
+                    finish = choice.finish_reason or finish
+                    text = choice.delta.content if choice.delta is not None else None
+                    if text:
+                        parts.append(text)
+                        size += len(text)
+                        if show is not None:
+                            show(text)
+                if size > LONGEST_ANSWER:  # a server that does not end; leaving closes the connection
+                    return Reply("".join(parts), "length", read, written)
+        # The API calls a stop string and the model's own end by one name.
+        whole = "".join(parts)
+        if finish in ("length", None):
+            return Reply(whole, "length", read, written)
+        return Reply(whole, "stop" if request.get("stop") else "end", read, written)
+
+
+class PrefilledChatPolicy(ChatPolicy):
+    """A chat API that goes on behind the last message where that is the assistant's: vLLM, SGLang.
+
+    Takes the same arguments.
+    """
+
+    async def continue_from(
+        self,
+        messages: Sequence[Message],
+        prefix: str,
+        /,
+        *,
+        seed: int | None = None,
+        max_tokens: int | None = None,
+        stop: Sequence[str] = (),
+        show: Callable[[str], None] | None = None,
+    ) -> Reply:
+        """Answer a chat with a text that begins with ``prefix``; returns what is behind it."""
+        begun = [*messages, Message(role="assistant", content=prefix)]
+        extra = {"continue_final_message": True, "add_generation_prompt": False}
+        return await self._answered(begun, seed, max_tokens, stop, show, extra)
+
+
+def _client(url: str | None, api_key: str | None, retries: int, patience: float) -> AsyncOpenAI:
+    try:
+        import openai
+    except ImportError:
+        raise MissingExtraError("openai", "agents", "a policy behind a chat API") from None
+    try:
+        # Servers of one's own mostly want no key, but the client insists on one.
+        own = api_key if api_key is not None else os.environ.get(KEY_VARIABLE)
+        key = own if own is not None or url is None else "none"
+        return openai.AsyncOpenAI(base_url=url, api_key=key, max_retries=retries, timeout=patience)
+    except openai.OpenAIError as error:
+        raise InputError(f"the chat API cannot be used: {error}") from error
+
+
+def _said(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())[:300]

@@ -1,0 +1,123 @@
+"""How policies and critics are opened by a name."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+from ..backends.base import Sampling
+from ..backends.loading import LoadOptions, find_source
+from ..backends.shared import shared_backend
+from ..errors import InputError
+from ..models import VerifierSettings
+from ..options import CheckOptions
+from ..scoring import Aggregate
+from ..verifier import Verifier
+from .backend_policy import POLICY_SAMPLING, BackendPolicy
+from .chat_policy import ChatPolicy
+from .critic import Evidence, VerifierCritic
+from .policy import Policy
+from .remembering import RememberingBackend
+
+__all__ = ["open_critic", "open_policy"]
+
+
+@asynccontextmanager
+async def open_policy(
+    name: str = "policy-mini",
+    *,
+    model: str | None = None,
+    sampling: Sampling = POLICY_SAMPLING,
+    max_tokens: int = 2048,
+    completions: bool = False,
+    system: str | None = None,
+    threads: int | None = None,
+    capacity: int | None = None,
+    exact: bool = False,
+) -> AsyncIterator[Policy]:
+    """Open a policy.
+
+    Args:
+        name: A model as ``models.locate`` takes it, such as the bundled ``policy-mini``, or the address of an
+            OpenAI-compatible chat API.
+        model: The model's name at that address; by default the only one it serves.
+        sampling: How it draws; ``top_k`` and ``min_p`` do not reach a chat API.
+        max_tokens: Of one answer, at most.
+        completions: Whether the address is used by its completions API, which can continue a text.
+        system: A system message, for models that run here.
+        threads: CPU threads.
+        capacity: Sequences evaluated at once.
+        exact: Whether a draw must not depend on what else runs.
+
+    Raises:
+        GenPRMError: It cannot be opened.
+    """
+    if name.startswith(("http://", "https://")) and not completions:
+        async with ChatPolicy(
+            model or "",
+            url=name,
+            temperature=sampling.temperature,
+            top_p=sampling.top_p,
+            max_tokens=max_tokens,
+        ) as chat:
+            if model is None:
+                chat.name = await _served(chat)
+            yield chat
+        return
+    if model is not None:
+        raise InputError("model is for the address of a chat API: leave it out")
+    source = find_source(name, None, LoadOptions(threads, None, capacity, exact))
+    key = await asyncio.to_thread(source.key)
+    async with shared_backend(key, source.load) as backend:
+        yield BackendPolicy(backend, sampling=sampling, max_tokens=max_tokens, system=system)
+
+
+async def _served(chat: ChatPolicy) -> str:
+    names = await chat.served()
+    if len(names) != 1:
+        raise InputError(
+            f"the chat API serves {len(names)} models, name one as model: {', '.join(names)[:500]}"
+            if names
+            else "the chat API does not tell which models it serves: name one as model"
+        )
+    return names[0]
+
+
+@asynccontextmanager
+async def open_critic(
+    name: str = "genprm-mini",
+    *,
+    evidence: Evidence | None = None,
+    by: Aggregate = "min",
+    options: CheckOptions | None = None,
+    threads: int | None = None,
+    capacity: int | None = None,
+    exact: bool = False,
+    **verifier: Any,
+) -> AsyncIterator[VerifierCritic]:
+    """Open a verifier as a critic that does not check a kept beginning again.
+
+    Args:
+        name: A model as ``Verifier`` takes it.
+        evidence: What goes into a critique.
+        by: What makes an attempt's score of its steps' scores.
+        options: See ``CheckOptions``.
+        threads: CPU threads.
+        capacity: Sequences evaluated at once.
+        exact: Whether a verification must not depend on what else runs.
+        verifier: Further arguments of ``Verifier``.
+
+    Raises:
+        GenPRMError: It cannot be opened.
+    """
+    source = find_source(name, None, LoadOptions(threads, None, capacity, exact))
+    async with AsyncExitStack() as stack:
+        backend = RememberingBackend(await source.load())
+        stack.push_async_callback(backend.close)
+        settings = source.located.settings or VerifierSettings.from_metadata(backend.metadata)
+        opened = Verifier(backend=backend, **{"settings": settings, **verifier})
+        yield VerifierCritic(
+            await stack.enter_async_context(opened), evidence=evidence, by=by, options=options
+        )

@@ -1,0 +1,157 @@
+"""A policy behind a chat API, spoken to over HTTP on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import pytest
+
+pytest.importorskip("openai")
+
+from genprm_sdk.agents import AgentError, ChatPolicy, PrefilledChatPolicy, RefinementAgent, open_policy
+from genprm_sdk.errors import BackendError, ContextLengthError, InputError
+
+from .scripted import PROBLEM, RIGHT, Marking
+
+pytestmark = pytest.mark.anyio
+Handler = Callable[[str, dict[str, Any]], tuple[int, Any]]
+
+
+def streamed(*texts: str, finish: str | None = "stop", usage: bool = True) -> list[dict[str, Any]]:
+    def chunk(delta: dict[str, str], reason: str | None = None) -> dict[str, Any]:
+        choice = {"index": 0, "delta": delta, "finish_reason": reason}
+        return {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice]}
+
+    chunks = [*(chunk({"content": text}) for text in texts), chunk({}, finish)]
+    if usage:
+        counts = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
+        chunks.append({**chunk({}), "choices": [], "usage": counts})
+    return chunks
+
+
+@asynccontextmanager
+async def serving(handler: Handler) -> AsyncIterator[str]:
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError, asyncio.IncompleteReadError):
+            head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+            path = head.split(" ")[1]
+            length = int(head.partition("content-length: ")[2].partition("\r\n")[0] or 0)
+            body = json.loads(await reader.readexactly(length)) if length else {}
+            status, answer = handler(path, body)
+            if isinstance(answer, list):
+                kind = "text/event-stream"
+                text = "".join(f"data: {json.dumps(each)}\n\n" for each in answer) + "data: [DONE]\n\n"
+            else:
+                kind, text = "application/json", json.dumps(answer)
+            data = text.encode()
+            start = f"HTTP/1.1 {status} X\r\nContent-Type: {kind}\r\nContent-Length: {len(data)}\r\n"
+            writer.write(f"{start}Connection: close\r\nretry-after-ms: 1\r\n\r\n".encode() + data)
+            await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(connected, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    try:
+        yield f"http://127.0.0.1:{port}/v1"
+    finally:
+        server.close()
+        await server.wait_closed()
+
+
+async def test_a_chat_is_answered_streamed_and_counted() -> None:
+    asked: list[dict[str, Any]] = []
+
+    def handler(path: str, body: dict[str, Any]) -> tuple[int, Any]:
+        asked.append({"path": path, **body})
+        return 200, streamed("Step 1: ", "x.")
+
+    shown: list[str] = []
+    async with serving(handler) as url, ChatPolicy("m", url=url, extra={"top_k": 20}, top_p=0.8) as policy:
+        reply = await policy(
+            [{"role": "user", "content": "hi"}], seed=2**40 + 5, max_tokens=9, show=shown.append
+        )
+    assert (reply.text, reply.finish, reply.prompt_tokens, reply.generated_tokens) == (
+        "Step 1: x.",
+        "end",
+        7,
+        3,
+    )
+    assert shown == ["Step 1: ", "x."]
+    (request,) = asked
+    assert request["path"] == "/v1/chat/completions"
+    assert request["messages"] == [{"role": "user", "content": "hi"}]
+    assert (request["seed"], request["max_tokens"], request["top_k"], request["top_p"]) == (5, 9, 20, 0.8)
+    assert (request["model"], request["temperature"]) == ("m", 0.7)
+
+
+async def test_a_prefix_is_the_assistants_beginning() -> None:
+    asked: list[dict[str, Any]] = []
+
+    def handler(path: str, body: dict[str, Any]) -> tuple[int, Any]:
+        asked.append(body)
+        return 200, streamed("rest", usage=False)
+
+    async with serving(handler) as url, PrefilledChatPolicy("m", url=url) as policy:
+        reply = await policy.continue_from([{"role": "user", "content": "hi"}], "Step 1", stop=["\n\n"])
+    assert (reply.text, reply.finish, reply.generated_tokens) == ("rest", "stop", None)
+    assert asked[0]["messages"][-1] == {"role": "assistant", "content": "Step 1"}
+    assert asked[0]["continue_final_message"] is True
+    assert asked[0]["stop"] == ["\n\n"]
+
+
+async def test_a_failing_api_is_asked_again_and_then_surfaces_with_the_trajectory() -> None:
+    count = 0
+
+    def handler(path: str, body: dict[str, Any]) -> tuple[int, Any]:
+        nonlocal count
+        count += 1
+        return (200, streamed(RIGHT)) if count == 2 else (503, {"error": {"message": "overloaded"}})
+
+    async with serving(handler) as url, ChatPolicy("m", url=url, retries=1) as policy:
+        agent = RefinementAgent(policy, Marking())
+        trajectory = await agent.solve(PROBLEM)
+        assert (trajectory.answer, count) == ("4", 2)
+        assert (trajectory.spent.policy_tokens, trajectory.spent.estimated) == (3, False)
+        with pytest.raises(AgentError, match="overloaded") as caught:
+            await agent.solve(PROBLEM)
+    assert isinstance(caught.value.__cause__, BackendError)
+    assert caught.value.trajectory.stopped == "error"
+
+
+async def test_a_chat_that_is_too_long_is_the_attempts_fault() -> None:
+    def handler(path: str, body: dict[str, Any]) -> tuple[int, Any]:
+        return 400, {"error": {"message": "maximum context length is 10 tokens"}}
+
+    async with serving(handler) as url, ChatPolicy("m", url=url) as policy:
+        with pytest.raises(ContextLengthError, match="context length"):
+            await policy([{"role": "user", "content": "hi"}])
+        trajectory = await RefinementAgent(policy, Marking(), turns=0).solve(PROBLEM)
+    fault = trajectory.attempts[0].fault
+    assert fault is not None
+    assert fault.kind == "context"
+
+
+@pytest.mark.parametrize("names", [["only"], ["one", "two"], []])
+async def test_the_only_model_of_an_address_needs_no_name(names: list[str]) -> None:
+    def handler(path: str, body: dict[str, Any]) -> tuple[int, Any]:
+        listed = [{"id": name, "object": "model", "created": 1, "owned_by": "x"} for name in names]
+        return 200, {"object": "list", "data": listed}
+
+    async with serving(handler) as url:
+        if len(names) == 1:
+            async with open_policy(url) as policy:
+                assert getattr(policy, "name", None) == "only"
+            return
+        with pytest.raises(InputError, match="name one as model"):
+            async with open_policy(url):
+                pass
+
+
+async def test_a_key_is_needed_where_there_is_no_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    with pytest.raises(InputError, match="cannot be used"):
+        ChatPolicy("m")

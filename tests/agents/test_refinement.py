@@ -1,0 +1,323 @@
+"""Refinement with scripted policies: what is sent, when it ends, what is returned."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+
+import pytest
+
+from genprm_sdk import Budget
+from genprm_sdk.agents import (
+    AgentBudget,
+    AgentError,
+    AgentFinished,
+    AttemptJudged,
+    AttemptWritten,
+    Corrections,
+    Guard,
+    PolicyRetried,
+    PolicyWrote,
+    RefinementAgent,
+    Reply,
+    SelfRefinement,
+    Trajectory,
+    TurnFinished,
+    TurnStarted,
+    replay,
+)
+from genprm_sdk.errors import BackendError, InputError
+from genprm_sdk.wording import SOLVING_REQUEST, critique
+
+from .scripted import PROBLEM, RIGHT, WORSE, WRONG, Continuing, Marking, Scripted
+
+pytestmark = pytest.mark.anyio
+WRONG_STEPS = WRONG.split("\n\n")
+
+
+async def test_a_wrong_solution_is_criticised_and_repaired_in_the_papers_words() -> None:
+    policy, critic = Scripted([WRONG, RIGHT]), Marking()
+    trajectory = await RefinementAgent(policy, critic).solve(PROBLEM, seed=5, id="p")
+    assert (trajectory.stopped, trajectory.best, trajectory.answer) == ("verified", 1, "4")
+    question = {"role": "user", "content": PROBLEM + SOLVING_REQUEST}
+    assert policy.asked[0] == (question,)
+    assert policy.asked[1] == (
+        question,
+        {"role": "assistant", "content": WRONG},
+        {"role": "user", "content": critique(WRONG_STEPS[1], "look at step 1")},
+    )
+    assert [turn.challenge and turn.challenge.step for turn in trajectory.turns] == [None, 1]
+    assert {asked.seed for asked in critic.asked} == {5}
+    assert trajectory.spent.calls == 2
+    assert trajectory.spent.verifications == 5
+    assert trajectory.spent.estimated
+    assert Trajectory.model_validate_json(trajectory.model_dump_json()) == trajectory
+
+
+async def test_the_best_attempt_is_returned_not_the_last() -> None:
+    trajectory = await RefinementAgent(Scripted([WRONG, WORSE]), Marking(), turns=1).solve(PROBLEM)
+    assert (trajectory.stopped, trajectory.best, trajectory.answer) == ("turns", 0, "5")
+    assert trajectory.attempts[1].score is not None
+    assert trajectory.attempts[1].score < (trajectory.attempts[0].score or 0)
+    last = await RefinementAgent(Scripted([WRONG, WORSE]), Marking(), turns=1, keep="last").solve(PROBLEM)
+    assert last.answer == "6"
+
+
+async def test_a_given_solution_is_refined_and_needs_no_box() -> None:
+    agent = RefinementAgent(Scripted(["Step 1: fine.\n\nStep 2: fine too."]), Marking())
+    trajectory = await agent.refine(PROBLEM, ["fine", "WRONG"])
+    assert (trajectory.given, trajectory.stopped, trajectory.best) == (True, "verified", 1)
+    assert trajectory.attempts[0].steps == ("fine", "WRONG")
+    boxed = await agent.refine(PROBLEM, WRONG)
+    assert [attempt.fault and attempt.fault.kind for attempt in boxed.attempts[1:]] == ["no_answer"] * 3
+    assert boxed.best == 0
+
+
+@pytest.mark.parametrize("given", ["text", "steps"])
+async def test_the_verified_prefix_is_kept_by_a_policy_that_continues(given: str) -> None:
+    policy, critic = Continuing(["Step 2: 2 + 2 = 4.\n\nStep 3: The answer is \\boxed{4}."]), Marking()
+    agent = RefinementAgent(policy, critic, repair="prefix")
+    trajectory = await agent.refine(PROBLEM, WRONG if given == "text" else WRONG_STEPS)
+    assert policy.prefixes == ["Step 1: fine.\n\n"]
+    repaired = trajectory.attempts[1]
+    assert (repaired.kept, repaired.parent, repaired.answer) == (1, 0, "4")
+    assert repaired.steps[0] == WRONG_STEPS[0]
+    assert policy.asked[0][-1]["content"].startswith("There might be some problem")
+
+
+@pytest.mark.parametrize("repeats_it", [True, False])
+async def test_a_chat_policy_gets_the_prefix_as_a_request(repeats_it: bool) -> None:
+    rest = "Step 2: 2 + 2 = 4.\n\nStep 3: The answer is \\boxed{4}."
+    policy = Scripted([f"Step 1: fine.\n\n{rest}" if repeats_it else rest])
+    trajectory = await RefinementAgent(policy, Marking(), repair="prefix").refine(PROBLEM, WRONG)
+    assert policy.asked[0][-1]["content"].endswith("behind them:\n\nStep 1: fine.")
+    assert trajectory.attempts[1].text == f"Step 1: fine.\n\n{rest}"
+
+
+async def test_nothing_is_kept_where_the_first_step_is_wrong() -> None:
+    policy = Continuing([RIGHT])
+    trajectory = await RefinementAgent(policy, Marking(), repair="prefix").refine(PROBLEM, WORSE)
+    assert policy.prefixes == []
+    assert trajectory.attempts[1].kept == 0
+
+
+async def test_the_guard_leaves_unsure_steps_alone() -> None:
+    policy = Scripted([WRONG])
+    unsure = await RefinementAgent(policy, Marking(), guard=Guard(score=0.2)).solve(PROBLEM)
+    assert (unsure.stopped, len(unsure.attempts)) == ("unchallenged", 1)
+    few = await RefinementAgent(policy, Marking(), guard=Guard(confidence=0.9)).solve(PROBLEM)
+    assert (few.stopped, len(few.attempts)) == ("unchallenged", 1)
+    with pytest.raises(InputError, match="from 0 to 1"):
+        Guard(score=2)
+
+
+async def test_going_in_a_circle_ends_it() -> None:
+    critic = Marking()
+    trajectory = await RefinementAgent(Scripted([WRONG]), critic, turns=9).solve(PROBLEM)
+    assert (trajectory.stopped, len(trajectory.attempts)) == ("circle", 3)
+    assert [attempt.repeats for attempt in trajectory.attempts] == [None, 0, 0]
+    assert [turn.ignored for turn in trajectory.turns] == [False, True, True]
+    assert len(critic.judged) == 1, "what is the same is not judged again"
+
+
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        ("", "empty"),
+        (None, "empty"),
+        (" \n\n ", "empty"),
+        ("no box", "no_answer"),
+        (Reply("cut off", finish="length"), "unfinished"),
+        ("x " * 60_000, "too_long"),
+        ("a\n\n" * 600 + "\\boxed{1}", "too_long"),
+        ("UNJUDGEABLE \\boxed{1}", "unreadable"),
+        ("w" * 10_001 + " \\boxed{1}", "unreadable"),
+    ],
+)
+async def test_an_unusable_answer_is_a_fault_and_the_best_attempt_stays(said: str, kind: str) -> None:
+    trajectory = await RefinementAgent(Scripted([WRONG, said]), Marking(), turns=2).solve(PROBLEM)
+    assert (trajectory.stopped, trajectory.best) == ("turns", 0)
+    faults = [attempt.fault for attempt in trajectory.attempts if attempt.fault is not None]
+    assert [fault.kind for fault in faults] == [kind] * 2
+    assert len(trajectory.model_dump_json()) < 100_000
+    assert faults[0].message in trajectory.to_text(width=200)
+    assert kind.split("_")[0] in trajectory.to_html()
+
+
+async def test_a_policy_that_never_answers_anything_usable_has_no_best() -> None:
+    trajectory = await RefinementAgent(Scripted([""]), Marking(), turns=1).solve(PROBLEM)
+    assert (trajectory.best, trajectory.answer, trajectory.stopped) == (None, None, "turns")
+    assert "no usable attempt" in trajectory.to_text()
+
+
+async def test_a_policy_that_raises_is_tried_again_and_then_ends_it() -> None:
+    error = ValueError("broken pipe")
+    policy = Scripted([WRONG, error, RIGHT])
+    trajectory = await RefinementAgent(policy, Marking()).solve(PROBLEM)
+    assert (trajectory.stopped, len(policy.asked)) == ("verified", 3)
+    ended = await RefinementAgent(Scripted([WRONG, error]), Marking(), tries=2).solve(PROBLEM)
+    assert (ended.stopped, ended.best) == ("policy", 0)
+    fault = ended.attempts[1].fault
+    assert fault is not None
+    assert fault.message == "ValueError: broken pipe"
+    with pytest.raises(AgentError, match="broken pipe") as caught:
+        await RefinementAgent(Scripted([error]), Marking(), tries=1).solve(PROBLEM)
+    assert caught.value.trajectory.stopped == "policy"
+
+
+async def test_an_api_error_surfaces_with_the_trajectory() -> None:
+    policy = Scripted([WRONG, BackendError("the API is down")])
+    with pytest.raises(AgentError, match="the API is down") as caught:
+        await RefinementAgent(policy, Marking()).solve(PROBLEM)
+    trajectory = caught.value.trajectory
+    assert isinstance(caught.value.__cause__, BackendError)
+    assert (trajectory.stopped, trajectory.best, len(policy.asked)) == ("error", 0, 2)
+    resumed = await RefinementAgent(Scripted([RIGHT]), Marking()).resume(trajectory)
+    assert (resumed.stopped, resumed.answer) == ("verified", "4")
+    assert resumed.attempts[0] == trajectory.attempts[0]
+    assert resumed.spent.calls == 2
+
+
+async def test_a_policy_that_hangs_is_given_up() -> None:
+    before = asyncio.all_tasks()
+
+    async def hangs(messages: object, /) -> str:
+        await asyncio.sleep(60)
+        return RIGHT
+
+    agent = RefinementAgent(hangs, Marking(), turns=1, patience=0.05)
+    trajectory = await agent.refine(PROBLEM, WRONG)
+    assert trajectory.attempts[1].fault is not None
+    assert trajectory.attempts[1].fault.kind == "hung"
+    patient = RefinementAgent(hangs, Marking())
+    timed = await patient.refine(PROBLEM, WRONG, budget=Budget(seconds=0.1))
+    assert (timed.stopped, timed.best, timed.answer) == ("seconds", 0, "5")
+    assert asyncio.all_tasks() == before
+
+
+async def test_budgets_hold_and_leave_the_best_attempt() -> None:
+    agent = RefinementAgent(Scripted([WRONG, WORSE, WRONG + " ", RIGHT]), Marking(), turns=9, circles=9)
+    turns = await agent.solve(PROBLEM, budget=AgentBudget(turns=1))
+    assert (turns.stopped, len(turns.turns), turns.answer) == ("turns", 2, "5")
+    tokens = await RefinementAgent(Scripted([WRONG]), Marking(), circles=99).solve(
+        PROBLEM, budget=Budget(tokens=40)
+    )
+    assert (tokens.stopped, tokens.answer) == ("tokens", "5")
+    samples = await RefinementAgent(Scripted([WRONG, WORSE]), Marking(), turns=99, circles=99).solve(
+        PROBLEM, budget=Budget(samples=3)
+    )
+    assert (samples.stopped, samples.attempts[1].score, samples.best) == ("samples", None, 0)
+
+
+async def test_events_tell_all_and_replay_tells_them_again() -> None:
+    agent = RefinementAgent(Continuing([WRONG, ValueError("once"), RIGHT]), Marking())
+    events = [event async for event in agent.stream(PROBLEM)]
+    kinds = [type(event) for event in events if not isinstance(event, PolicyRetried | PolicyWrote)]
+    a_turn = [TurnStarted, AttemptWritten, AttemptJudged, TurnFinished]
+    assert kinds == [*a_turn, *a_turn, AgentFinished]
+    assert sum(isinstance(event, PolicyRetried) for event in events) == 1
+    final = events[-1]
+    assert isinstance(final, AgentFinished)
+    again = list(replay(final.trajectory))
+    assert [type(event) for event in again] == kinds
+    assert again[-1] == final
+    judged = [event for event in events if isinstance(event, AttemptJudged)]
+    assert judged == [event for event in again if isinstance(event, AttemptJudged)]
+
+
+async def test_leaving_a_stream_early_leaves_nothing_running() -> None:
+    before = asyncio.all_tasks()
+    policy = Scripted([WRONG, WORSE, WRONG])
+    async with aclosing(RefinementAgent(policy, Marking(), turns=99, circles=99).stream(PROBLEM)) as events:
+        async for event in events:
+            if isinstance(event, TurnFinished):
+                break
+    asked = len(policy.asked)
+    await asyncio.sleep(0.02)
+    assert len(policy.asked) == asked
+    assert asyncio.all_tasks() == before
+
+
+async def test_a_stopped_trajectory_goes_on_as_if_it_had_not_stopped() -> None:
+    said = [WRONG, WORSE, RIGHT]
+    whole = await RefinementAgent(Scripted(said), Marking()).solve(PROBLEM, seed=3)
+    policy = Scripted(said)
+    agent = RefinementAgent(policy, Marking())
+    begun = await agent.solve(PROBLEM, seed=3, budget=AgentBudget(turns=0))
+    assert begun.stopped == "turns"
+    resumed = await agent.resume(Trajectory.model_validate_json(begun.model_dump_json()))
+    bare = {"seconds": 0.0, "spent": whole.spent}
+    assert [each.text for each in resumed.attempts] == [each.text for each in whole.attempts]
+    assert [each.seed for each in resumed.attempts] == [each.seed for each in whole.attempts]
+    assert resumed.model_copy(update={**bare, "attempts": ()}) == whole.model_copy(
+        update={**bare, "attempts": ()}
+    )
+
+
+@pytest.mark.parametrize(
+    ("review", "stopped", "attempts"),
+    [
+        ("Verdict: correct", "verified", 1),
+        ("`Verdict: step 2`\nno", "turns", 2),
+        ("Step 1: other.\n\n\\boxed{7}", "turns", 2),
+        ("Hm, \\boxed{5}", "verified", 1),
+        ("Hm.", "unchallenged", 1),
+    ],
+)
+async def test_a_policy_reviews_itself(review: str, stopped: str, attempts: int) -> None:
+    policy = Scripted([WRONG, review, RIGHT, review])
+    trajectory = await SelfRefinement(policy, turns=1).solve(PROBLEM)
+    assert (trajectory.agent, trajectory.stopped, len(trajectory.attempts)) == (
+        "self-refine",
+        stopped,
+        attempts,
+    )
+    assert trajectory.best == attempts - 1, "the last one counts"
+    if attempts == 2:
+        challenge = trajectory.turns[1].challenge
+        assert challenge is not None
+        assert challenge.step == (1 if "step 2" in review else 0)
+        assert trajectory.spent.critic_tokens > 0
+
+
+async def test_what_was_made_wrong_is_counted() -> None:
+    solved = [
+        await RefinementAgent(Scripted([first, second]), Marking(), turns=1, keep="last").solve(PROBLEM)
+        for first, second in ((RIGHT, RIGHT), (WRONG, RIGHT), (WRONG, WORSE))
+    ]
+    doubted = RIGHT.replace("fine", "x").replace("2 + 2 =", "WRONG 2 + 2 =")
+    agent = RefinementAgent(Scripted([doubted, WORSE]), Marking(), turns=1, keep="last")
+    solved.append(await agent.solve(PROBLEM))
+    found = await Corrections.of((trajectory, "4") for trajectory in solved)
+    assert found == Corrections(total=4, kept=1, broken=1, repaired=1, wrong=1, challenged=1)
+    assert (found.broken_share, found.repaired_share) == (0.5, 0.5)
+
+
+async def test_what_cannot_be_used_is_refused_before_anything_runs() -> None:
+    policy = Scripted([RIGHT])
+    for problem, options in ((" ", {}), (PROBLEM, {"seed": 2**70}), (PROBLEM, {"budget": 3})):
+        with pytest.raises(InputError):
+            await RefinementAgent(policy, Marking()).solve(problem, **options)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="no steps"):
+        await RefinementAgent(policy, Marking()).refine(PROBLEM, [])
+    with pytest.raises(InputError, match="critic"):
+        RefinementAgent(policy, "genprm-mini")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="async callable"):
+        RefinementAgent("policy-mini", Marking())  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="must be async"):
+        await RefinementAgent(lambda messages: RIGHT, Marking()).solve(PROBLEM)  # type: ignore[arg-type,return-value]
+    begun = await SelfRefinement(policy).solve(PROBLEM)
+    with pytest.raises(InputError, match="self-refine"):
+        await RefinementAgent(policy, Marking()).resume(begun)
+    assert len(policy.asked) == 2
+
+
+async def test_foreign_text_stays_text_in_a_page() -> None:
+    nasty = "<script>alert(1)</script> \x1b[31m \u202e \\boxed{<b>}"
+    trajectory = await RefinementAgent(Scripted([nasty]), Marking()).solve("<img src=x>")
+    for page in (trajectory.to_html(), trajectory._repr_html_()):
+        assert "<script" not in page
+        assert "<img" not in page
+        assert "\x1b" not in page
+        assert "\u202e" not in page
+    assert "\x1b" not in trajectory.to_text()
