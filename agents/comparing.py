@@ -23,11 +23,16 @@ def equal(one: str, other: str) -> bool:
     return bool(gold and target and verify(gold, target, timeout_seconds=None))
 
 
-def main() -> None:
+def limit_memory() -> None:
+    """Let this process have so much memory and no more, where the system knows such limits."""
     if sys.platform != "win32":
         import resource
 
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+
+
+def main() -> None:
+    limit_memory()
     for line in sys.stdin:
         try:
             same = equal(*json.loads(line))

@@ -1,8 +1,8 @@
 """Whether a solution's answer is the problem's: worlds compare texts, mathematics needs ``math-verify``.
 
-``math-verify`` parses what a model wrote with sympy: it may take forever or all memory, and its own time
-limits work in a process's main thread only. So each of a few processes takes one comparison at a time, and is
-replaced where it does not answer.
+Only LaTeX is read, since ``math-verify``'s reader of plain expressions evaluates Python, and what a model
+wrote is hostile. It may still take forever or all memory, so each of a few processes, whose memory is limited,
+takes one comparison at a time, and is replaced where it does not answer.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from concurrent.futures.process import BrokenProcessPool
 from types import TracebackType
 from typing import Self
 
+from genprm_sdk.agents.comparing import equal, limit_memory
 from genprm_sdk.errors import MissingExtraError
 
 from ..worlds import boxed_answer
@@ -26,7 +27,7 @@ from .records import Problem
 __all__ = ["Answers", "boxed"]
 
 PATIENCE = 30.0
-"""Seconds for one comparison; ``math-verify``'s own limits, which it may miss, are shorter."""
+"""Seconds for one comparison."""
 
 REMEMBERED = 4096
 LONGEST = 2000
@@ -55,13 +56,14 @@ def _plain(answer: str) -> str:
 
 def _equivalent(gold: str, given: str) -> bool:
     """Runs in a process of its own."""
-    from math_verify import parse, verify
-
-    reference, answer = (parse(f"${BOX}{text}}}$") for text in (gold, given))
-    return bool(verify(reference, answer))
+    try:
+        return equal(gold, given)
+    except Exception:  # whatever a parser raises over somebody's text: they cannot be called the same
+        return False
 
 
 def _ready() -> None:
+    limit_memory()
     importlib.import_module("math_verify")
 
 

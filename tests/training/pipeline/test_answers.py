@@ -54,6 +54,15 @@ async def test_mathematics_is_compared_by_meaning() -> None:
         assert await spelled.right(problem("1/2"), r"\boxed{0.5}") is False
 
 
+async def test_an_answer_is_never_evaluated_as_python(tmp_path: Path) -> None:
+    trace = tmp_path / "trace"
+    hostile = f"__import__('pathlib').Path('{trace}').touch()"
+    async with Answers() as answers:
+        for text in (hostile, f"({hostile}) + 1", f"\\text{{{hostile}}}", f"[{hostile} for _ in [1]][0]"):
+            assert await answers.right(problem("2"), f"\\boxed{{{text}}}") is False
+    assert not trace.exists()
+
+
 async def test_a_comparison_that_dies_or_hangs_counts_as_different_and_the_next_one_works() -> None:
     async with Answers(patience=20.0) as answers:
         assert await answers.right(problem("1/2"), r"\boxed{0.5}") is True
