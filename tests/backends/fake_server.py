@@ -217,6 +217,30 @@ class Vllm:
         yield {"choices": [], "usage": {"prompt_tokens": 1, "prompt_tokens_details": details}}
 
 
+class Sglang(Vllm):
+    """SGLang's dialect, as its documentation has it: texts alone come back, and stop strings if asked for."""
+
+    async def _whole(self, body: Any) -> Answer:
+        wanted = {key: value for key, value in body.items() if key != "logprob_token_ids"}
+        answer = (await super()._whole({**wanted, "return_tokens_as_token_ids": False})).body
+        return Answer(body={**answer, "choices": [{**answer["choices"][0], "matched_stop": None}]})
+
+    async def _events(self, body: Any) -> AsyncGenerator[Event | bytes, None]:
+        stops = body.get("stop") or []
+        async with aclosing(super()._events(body)) as events:
+            async for event in events:
+                assert isinstance(event, dict)
+                choices = [
+                    {"index": 0, "text": each["text"], "finish_reason": each["finish_reason"]}
+                    | {"matched_stop": each["stop_reason"]}
+                    for each in event["choices"]
+                ]
+                matched = choices[0]["matched_stop"] if choices else None
+                if matched in stops and not body.get("no_stop_trim"):
+                    choices[0]["text"] = choices[0]["text"].removesuffix(matched)
+                yield {**event, "choices": choices}
+
+
 def _plain(body: Any) -> dict[str, Any]:
     """A request without what only the fake understands; it ends at stop strings itself."""
     known = ("prompt", "max_tokens", "temperature", "top_p", "top_k", "min_p", "seed", "stream")

@@ -19,7 +19,7 @@ from genprm_sdk.remote.server import address_of
 from genprm_sdk.wording import REVIEW_SYSTEM, analysis_opening
 
 from .bundled import MODEL, bundled_folder
-from .fake_server import Answer, Faulty, TextOnly, Upstream, Vllm, serving
+from .fake_server import Answer, Faulty, Sglang, TextOnly, Upstream, Vllm, serving
 from .llama_server import llama_server
 
 pytestmark = pytest.mark.anyio
@@ -97,6 +97,19 @@ async def test_vllm_s_dialect(server: str) -> None:
     async with await OpenAIBackend.connect(server) as direct:
         expected = await (await opened(direct)).probabilities(["{Yes}", "Let", "The"])
     assert probabilities == pytest.approx(expected, rel=0.2, abs=1e-4)
+
+
+async def test_sglang_s_dialect(server: str) -> None:
+    handler = Sglang(Upstream(server), str(bundled_folder()), CONTEXT)
+    async with serving(handler) as address:
+        async with await OpenAIBackend.connect(address) as backend:
+            found = backend.capabilities
+            assert (found.token_prompts, found.token_answers, found.stops) == (True, False, True)
+            assert (found.by_number, found.top) == (False, 20)
+            backend.metadata = {"genprm.prompt_style": "chat", "genprm.history": "steps"}
+            assert await labels(backend) == ["correct", "incorrect"]
+        text, _, length = await written(address)
+    assert (text, length) == (await written(server))[::2]
 
 
 async def test_a_check_in_vllm_s_dialect(server: str) -> None:

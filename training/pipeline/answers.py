@@ -1,8 +1,8 @@
 """Whether a solution's answer is the problem's: worlds compare texts, mathematics needs ``math-verify``.
 
 Only LaTeX is read, since ``math-verify``'s reader of plain expressions evaluates Python, and what a model
-wrote is hostile. It may still take forever or all memory, so each of a few processes, whose memory is limited,
-takes one comparison at a time, and is replaced where it does not answer.
+wrote is hostile. It may still take forever or all memory, so each of a few processes, whose memory is
+limited, takes one comparison at a time, and is replaced where it does not answer.
 """
 
 from __future__ import annotations
