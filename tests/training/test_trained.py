@@ -119,4 +119,4 @@ def test_a_training_goes_on_from_a_file_and_its_vocabulary(
     assert main([str(file), "--out", str(tmp_path / "other"), "--start", str(start)]) == 2
     assert "cannot start from tiny: their shapes differ" in capsys.readouterr().err
     assert main([str(file), "--out", str(tmp_path / "third"), "--start", "genprm-maxi"]) == 2
-    assert "bundled are genprm-mini" in capsys.readouterr().err
+    assert "did you mean genprm-mini" in capsys.readouterr().err
