@@ -20,8 +20,8 @@ from ..modes import History, Reasoning
 from ..options import Budget, Cascade, CheckOptions, adaptive_of
 from ..sandbox import Isolation
 from . import opening
+from .agent_kinds import AgentKind, RepairKind
 from .codes import CLOSED_PIPE, FAILED, INTERRUPTED, UNUSABLE, exit_code
-from .refine import AgentKind, RepairKind
 from .terminal import ReaderLeft, complain
 
 __all__ = ["app", "main"]

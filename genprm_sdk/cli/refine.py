@@ -8,7 +8,6 @@ import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
 
 from ..agents import (
@@ -40,30 +39,14 @@ from ..evaluation.reading import Broken, Place, Record, read_file, read_records
 from ..options import Budget, CheckOptions
 from ..sandbox import Isolation
 from ..types import Solution
+from .agent_kinds import AgentKind, RepairKind
 from .codes import FINE, INTERRUPTED, UNUSABLE, exit_code
 from .solutions import PROBLEM_NAMES, json_name
 from .terminal import Progress, complain, note, show, write_line
 
-__all__ = ["AgentKind", "AgentRequest", "RepairKind", "solve_file"]
+__all__ = ["AgentRequest", "solve_file"]
 
 ANSWER_NAMES = ("answer", "final_answer", "target")
-
-
-class AgentKind(StrEnum):
-    """The agents that ``genprm solve`` knows."""
-
-    REFINE = "refine"
-    SELF_REFINE = "self-refine"
-    BEST_OF_N = "best-of-n"
-    STEP_SEARCH = "step-search"
-    SELF_CONSISTENCY = "self-consistency"
-
-
-class RepairKind(StrEnum):
-    """How a solution is repaired."""
-
-    WHOLE = "whole"
-    PREFIX = "prefix"
 
 
 @dataclass(frozen=True)
