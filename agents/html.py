@@ -5,14 +5,10 @@ It has the look of the verification report and holds the reports of its attempts
 
 from __future__ import annotations
 
-import base64
-import hashlib
-from functools import cache
-from importlib.resources import files
-
 from ..report.findings import counted
 from ..report.html_steps import mark, render_steps
-from ..report.markup import NONE, Html, Setting, element, facts, fold, joined, plain, score_bar, text
+from ..report.markup import NONE, Html, Setting, element, facts, fold, joined, score_bar, text
+from ..report.page import document, first_named, fragment
 from .findings import attempt_words, challenge_words, notes, outcome, shown_verdict, spent_words
 from .trajectory import Attempt, Trajectory, Turn
 
@@ -31,52 +27,16 @@ def render_page(trajectory: Trajectory, title: str | None = None) -> str:
         title: The heading; without one it is the trajectory's own id, if it has one.
     """
     setting = Setting(own_page=True)
-    heading = _heading(title, trajectory.id)
-    head = element(
-        "head",
-        element("meta", charset="utf-8"),
-        element("meta", http_equiv="Content-Security-Policy", content=_policy()),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("meta", name="color-scheme", content="light dark"),
-        element("title", plain(heading)),
-        element("style", _style()),
-    )
-    body = element(
-        "body",
-        element("header", setting.heading(1, text(heading)), _about(trajectory)),
-        element("main", *_content(trajectory, setting)),
-        cls="report page",
-    )
-    return "<!DOCTYPE html>\n" + element("html", head, body, lang="en") + "\n"
+    heading = first_named(title, trajectory.id, otherwise=UNNAMED)
+    header = element("header", setting.heading(1, text(heading)), _about(trajectory))
+    return document(heading, header, *_content(trajectory, setting))
 
 
 def render_fragment(trajectory: Trajectory) -> str:
     """The same as one ``<div>`` whose style applies to nothing outside it, for a notebook's output."""
     setting = Setting(own_page=False)
-    return element(
-        "div",
-        element("style", _style()),
-        setting.heading(1, text(_heading(trajectory.id))),
-        _about(trajectory),
-        *_content(trajectory, setting),
-        cls="report",
-        lang="en",
-    )
-
-
-def _heading(*names: str | None) -> str:
-    return next((name for name in names if name is not None and name.strip()), UNNAMED)
-
-
-@cache
-def _style() -> Html:
-    return Html(files("genprm_sdk.report").joinpath("style.css").read_text(encoding="utf-8"))
-
-
-@cache
-def _policy() -> str:
-    digest = base64.b64encode(hashlib.sha256(_style().encode()).digest()).decode()
-    return f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    heading = first_named(trajectory.id, otherwise=UNNAMED)
+    return fragment(setting.heading(1, text(heading)), _about(trajectory), *_content(trajectory, setting))
 
 
 def _about(trajectory: Trajectory) -> Html:

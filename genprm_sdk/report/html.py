@@ -6,16 +6,12 @@ Pure: a ``Report`` in, text out. There is no script in it, and the page's policy
 
 from __future__ import annotations
 
-import base64
-import hashlib
-from functools import cache
-from importlib.resources import files
-
 from ..types import Report
 from .findings import STOPPED, counted, not_judged, verdict_words
 from .html_costs import render_diagnostics, render_timeline, render_usage
 from .html_steps import mark, render_steps, step_links
-from .markup import NONE, Html, Setting, element, facts, joined, plain, text
+from .markup import NONE, Html, Setting, element, facts, joined, text
+from .page import document, first_named, fragment
 
 __all__ = ["render_fragment", "render_page"]
 
@@ -32,54 +28,21 @@ def render_page(report: Report, title: str | None = None) -> str:
         title: The heading; without one it is the report's own id, if it has one.
     """
     setting = Setting(own_page=True)
-    heading = _heading(title, report.id)
-    head = element(
-        "head",
-        element("meta", charset="utf-8"),
-        element("meta", http_equiv="Content-Security-Policy", content=_policy()),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("meta", name="color-scheme", content="light dark"),
-        element("title", plain(heading)),
-        element("style", _style()),
-    )
-    body = element(
-        "body",
-        element("header", setting.heading(1, text(heading)), _about(report, heading)),
-        element("main", _verdict(report, setting), *_content(report, setting)),
-        cls="report page",
-    )
-    return "<!DOCTYPE html>\n" + element("html", head, body, lang="en") + "\n"
+    heading = first_named(title, report.id, otherwise=UNNAMED)
+    header = element("header", setting.heading(1, text(heading)), _about(report, heading))
+    return document(heading, header, _verdict(report, setting), *_content(report, setting))
 
 
 def render_fragment(report: Report) -> str:
     """The same as one ``<div>`` whose style applies to nothing outside it, for a notebook's output."""
     setting = Setting(own_page=False)
-    heading = _heading(report.id)
-    return element(
-        "div",
-        element("style", _style()),
+    heading = first_named(report.id, otherwise=UNNAMED)
+    return fragment(
         setting.heading(1, text(heading)),
         _about(report, heading),
         _verdict(report, setting),
         *_content(report, setting),
-        cls="report",
-        lang="en",
     )
-
-
-def _heading(*names: str | None) -> str:
-    return next((name for name in names if name is not None and name.strip()), UNNAMED)
-
-
-@cache
-def _style() -> Html:
-    return Html(files(__package__).joinpath("style.css").read_text(encoding="utf-8"))
-
-
-@cache
-def _policy() -> str:
-    digest = base64.b64encode(hashlib.sha256(_style().encode()).digest()).decode()
-    return f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
 
 
 def _about(report: Report, heading: str) -> Html:
