@@ -10,14 +10,13 @@ import asyncio
 import contextlib
 import os
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from pydantic import SecretStr
 
-from ..errors import BackendError, ClosedError, ContextLengthError, InputError
+from ..errors import ClosedError, ContextLengthError, InputError
 from ..models import MetadataValue, bundled_models, read_gguf_metadata
 from ..prompt import Segment
 from ..remote.draft import Draft
@@ -29,6 +28,7 @@ from ..remote.server import Server, address_of
 from ..remote.serving import Serving, find_serving
 from ..remote.wire import Shown
 from .base import Counters, Generation, Sampling, Work
+from .sequences import SequenceBase, check_candidates, check_generation
 
 __all__ = ["OpenAIBackend"]
 
@@ -231,48 +231,23 @@ class Beginning:
                 self._over.set()
 
 
-class RemoteSequence:
+class RemoteSequence(SequenceBase[Script]):
     """A sequence for a server; see ``OpenSequence``."""
 
     def __init__(
         self, backend: OpenAIBackend, script: Script, lineage: Lineage, shared: Beginning | None
     ) -> None:
+        super().__init__(script)
         self._backend = backend
-        self._script: Script | None = script
         self._lineage = lineage
         self._shared = shared
         self._own = Beginning()
-        self._asking = False
-        self._work = Work()
 
-    @property
-    def tokens(self) -> int:
-        """Length in tokens."""
-        return self._open.length
-
-    @property
-    def work(self) -> Work:
-        """What this sequence's own requests have cost so far, as far as the servers tell."""
-        return replace(self._work)
-
-    @property
-    def _open(self) -> Script:
+    def _check_backend(self) -> None:
         self._backend._check_open()
-        if self._script is None:
-            raise ClosedError("the sequence is closed")
-        return self._script
 
-    @property
-    def _idle(self) -> Script:
-        if self._asking:
-            raise BackendError("the sequence is in use by another task: fork it")
-        return self._open
-
-    @property
-    def _beginning(self) -> Script:
-        if not self._idle.length:
-            raise InputError("the sequence is empty: append something first")
-        return self._open
+    def _length(self, state: Script) -> int:
+        return state.length
 
     async def fork(self) -> RemoteSequence:
         """An independent sequence with the same tokens, on the same server."""
@@ -294,10 +269,7 @@ class RemoteSequence:
         show: Callable[[str], None] | None = None,
     ) -> Generation:
         """Let the model write until a stop string, its own end, or ``max_tokens``."""
-        if max_tokens < 1:
-            raise InputError(f"max_tokens must be at least 1, not {max_tokens}")
-        if isinstance(stop, str) or not all(stop):
-            raise InputError("stop must be a list of strings, none of them empty")
+        check_generation(stop, max_tokens)
         script, backend = self._beginning, self._backend
         most = min(max_tokens, backend.context - script.length)
         if most <= 0:
@@ -340,10 +312,7 @@ class RemoteSequence:
 
     async def probabilities(self, candidates: Sequence[str]) -> list[float]:
         """Probability of each text as the next one; 0 for what the server does not show."""
-        if isinstance(candidates, str):
-            raise InputError("candidates must be a list of texts, not one text")
-        if not candidates or not all(candidates):
-            raise InputError("there must be a candidate, and none may be empty")
+        check_candidates(candidates)
         script = self._beginning
         with self._asked():
             return await self._backend._run(self._read(script, candidates))
@@ -408,21 +377,13 @@ class RemoteSequence:
 
     async def close(self) -> None:
         """Let the sequence go; closing twice is allowed."""
-        self._script = None
+        self._state = None
 
     def _take(self, script: Script) -> None:
         """Hold something else now, unless the sequence was closed meanwhile."""
-        if self._script is not None:
-            self._script = script
+        if self._state is not None:
+            self._state = script
             self._own = Beginning()
-
-    @contextlib.contextmanager
-    def _asked(self) -> Iterator[None]:
-        self._asking = True
-        try:
-            yield
-        finally:
-            self._asking = False
 
 
 def _sampling_options(sampling: Sampling, *, own: bool) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import queue
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +24,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..backends.base import Counters, Generation, Sampling, Work
+from ..backends.base import Counters, Generation, Sampling
+from ..backends.sequences import SequenceBase, check_candidates, check_generation
 from ..errors import BackendError, ClosedError, ContextLengthError, InputError
 from ..prompt import Segment
 from .context import Context, Setup
@@ -293,39 +294,26 @@ def _abandon(loading: Future[Engine]) -> None:
         loading.result().shut()
 
 
-class EngineSequence:
+class EngineSequence(SequenceBase[Chain]):
     """A sequence in an engine; see ``OpenSequence``."""
 
     def __init__(self, engine: Engine, chain: Chain) -> None:
+        super().__init__(chain)
         self._engine = engine
-        self._chain: Chain | None = chain
-        self._asking = False
-        self._work = Work()
         self._letting_go = weakref.finalize(self, engine._release, chain)  # also if nobody closes it
         self._letting_go.atexit = False
         engine._sequences.add(self)
-
-    @property
-    def tokens(self) -> int:
-        """Length in tokens."""
-        return len(self._open.tokens)
 
     @property
     def token_ids(self) -> tuple[int, ...]:
         """The tokens themselves."""
         return tuple(self._open.tokens)
 
-    @property
-    def work(self) -> Work:
-        """What this sequence's own requests have cost so far."""
-        return replace(self._work)
-
-    @property
-    def _open(self) -> Chain:
+    def _check_backend(self) -> None:
         self._engine._check_open()
-        if self._chain is None:
-            raise ClosedError("the sequence is closed")
-        return self._chain
+
+    def _length(self, state: Chain) -> int:
+        return len(state.tokens)
 
     async def fork(self) -> EngineSequence:
         """An independent sequence with the same tokens; nothing is evaluated again."""
@@ -361,10 +349,7 @@ class EngineSequence:
         show: Callable[[str], None] | None = None,
     ) -> Generation:
         """Let the model write until a stop string, its own end, or ``max_tokens``."""
-        if max_tokens < 1:
-            raise InputError(f"max_tokens must be at least 1, not {max_tokens}")
-        if isinstance(stop, str) or not all(stop):
-            raise InputError("stop must be a list of strings, none of them empty")
+        check_generation(stop, max_tokens)
         chain = self._beginning
         most = min(max_tokens, self._engine.length - len(chain.tokens))
         if most == 0:
@@ -375,8 +360,7 @@ class EngineSequence:
 
     async def probabilities(self, candidates: Sequence[str]) -> list[float]:
         """Probability of each text as the next one, from raw logits."""
-        if isinstance(candidates, str):
-            raise InputError("candidates must be a list of texts, not one text")
+        check_candidates(candidates)
         labels = [self._engine.vocabulary.text_tokens(text) for text in candidates]
         request = await self._ask(ReadLabels(self._beginning, labels, self._engine.length))
         assert request.result is not None
@@ -390,21 +374,9 @@ class EngineSequence:
 
     async def close(self) -> None:
         """Free the sequence; closing twice is allowed."""
-        self._chain = None
+        self._state = None
         self._engine._sequences.discard(self)
         self._letting_go()
-
-    @property
-    def _idle(self) -> Chain:
-        if self._asking:
-            raise BackendError("the sequence is in use by another task: fork it")
-        return self._open
-
-    @property
-    def _beginning(self) -> Chain:
-        if not self._idle.tokens:
-            raise InputError("the sequence is empty: append something first")
-        return self._idle
 
     async def _ask(self, request: R) -> R:
         try:
@@ -412,11 +384,3 @@ class EngineSequence:
                 return await self._engine._ask(request)
         finally:
             self._work.add(request.work)
-
-    @contextlib.contextmanager
-    def _asked(self) -> Iterator[None]:
-        self._asking = True
-        try:
-            yield
-        finally:
-            self._asking = False

@@ -14,15 +14,15 @@ import queue
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import torch
 
-from ..backends.base import Counters, Generation, Sampling, Work
+from ..backends.base import Counters, Generation, Sampling
+from ..backends.sequences import SequenceBase, check_candidates, check_generation
 from ..backends.tokenizer import TextTokenizer
-from ..errors import BackendError, ClosedError, ContextLengthError, InputError
+from ..errors import BackendError, ClosedError, ContextLengthError
 from ..prompt import Segment
 from .requests import Generate, Prefix, ReadLabels, Request
 from .runner import Runner
@@ -218,37 +218,24 @@ def _nothing() -> None:
     """Wakes the engine's thread."""
 
 
-class EngineSequence:
+class EngineSequence(SequenceBase[Prefix]):
     """A sequence in an engine; see ``OpenSequence``."""
 
     def __init__(self, engine: Engine, prefix: Prefix) -> None:
+        super().__init__(prefix)
         self._engine = engine
-        self._prefix: Prefix | None = prefix
-        self._asking = False
         self._request: Request | None = None
-        self._work = Work()
-
-    @property
-    def tokens(self) -> int:
-        """Length in tokens."""
-        return len(self._open.tokens)
 
     @property
     def token_ids(self) -> tuple[int, ...]:
         """The tokens themselves."""
         return tuple(self._open.tokens)
 
-    @property
-    def work(self) -> Work:
-        """What this sequence's own requests have cost so far."""
-        return replace(self._work)
-
-    @property
-    def _open(self) -> Prefix:
+    def _check_backend(self) -> None:
         self._engine.check_open()
-        if self._prefix is None:
-            raise ClosedError("the sequence is closed")
-        return self._prefix
+
+    def _length(self, state: Prefix) -> int:
+        return len(state.tokens)
 
     async def fork(self) -> EngineSequence:
         """An independent sequence with the same tokens; nothing is evaluated again."""
@@ -282,10 +269,7 @@ class EngineSequence:
         show: Callable[[str], None] | None = None,
     ) -> Generation:
         """Let the model write until a stop string, its own end, or ``max_tokens``."""
-        if max_tokens < 1:
-            raise InputError(f"max_tokens must be at least 1, not {max_tokens}")
-        if isinstance(stop, str) or not all(stop):
-            raise InputError("stop must be a list of strings, none of them empty")
+        check_generation(stop, max_tokens)
         prefix = self._beginning
         most = min(max_tokens, self._engine.length - len(prefix.tokens))
         if most == 0:
@@ -299,8 +283,7 @@ class EngineSequence:
 
     async def probabilities(self, candidates: Sequence[str]) -> list[float]:
         """Probability of each text as the next one, from raw logits."""
-        if isinstance(candidates, str):
-            raise InputError("candidates must be a list of texts, not one text")
+        check_candidates(candidates)
         labels = [self._engine.vocabulary.text_tokens(text) for text in candidates]
         request = ReadLabels(self._beginning, labels, self._engine.length)
         await self._ask(request)
@@ -309,40 +292,20 @@ class EngineSequence:
 
     async def close(self) -> None:
         """Free the sequence; closing twice is allowed."""
-        self._prefix = None
+        self._state = None
         if self._request is not None:
             self._engine.end(self._request)
-
-    @property
-    def _idle(self) -> Prefix:
-        if self._asking:
-            raise BackendError("the sequence is in use by another task: fork it")
-        return self._open
-
-    @property
-    def _beginning(self) -> Prefix:
-        if not self._idle.tokens:
-            raise InputError("the sequence is empty: append something first")
-        return self._idle
 
     async def _ask(self, request: Request) -> None:
         try:
             with self._asked():
                 self._request = request
                 await self._engine.ask(request)
-                if self._prefix is not None:
-                    self._prefix = request.prefix
+                if self._state is not None:
+                    self._state = request.prefix
         finally:
             self._request = None
             self._work.add(request.work)
-
-    @contextlib.contextmanager
-    def _asked(self) -> Iterator[None]:
-        self._asking = True
-        try:
-            yield
-        finally:
-            self._asking = False
 
 
 def _on_this_loop(show: Callable[[str], None], request: Request) -> Callable[[str], None]:
