@@ -5,10 +5,8 @@ Decides how a folder is loaded on this machine; everything else is the engine's.
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +16,7 @@ from ..errors import InputError, MissingExtraError, ModelFileError, UnknownModel
 from ..models import MetadataValue
 from ..prompt import ChatFrame, Segment
 from .base import Counters
+from .threads import loaded_in_thread
 from .tokenizer import TextTokenizer, frame_of_folder
 
 if TYPE_CHECKING:
@@ -96,8 +95,7 @@ class TransformersBackend:
             raise InputError(f"threads must be at most {MOST_THREADS}, not {threads}")
         if capacity is not None and capacity > MOST_CAPACITY:
             raise InputError(f"capacity must be at most {MOST_CAPACITY}, not {capacity}")
-        thread = ThreadPoolExecutor(1, thread_name_prefix="genprm-load")
-        loading = thread.submit(
+        return await loaded_in_thread(
             partial(
                 cls._load,
                 Path(path),
@@ -110,14 +108,9 @@ class TransformersBackend:
                 dtype=dtype or "auto",
                 device_map=device_map,
                 quantization=quantization,
-            )
+            ),
+            lambda loaded: loaded.engine.shut(),
         )
-        thread.shutdown(wait=False)
-        try:
-            return await asyncio.shield(asyncio.wrap_future(loading))
-        except asyncio.CancelledError:
-            loading.add_done_callback(_abandon)
-            raise
 
     @classmethod
     def _load(
@@ -182,12 +175,6 @@ class TransformersBackend:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
-
-
-def _abandon(loading: Future[Any]) -> None:
-    """End an engine that was loaded for a caller who has gone."""
-    if not loading.cancelled() and loading.exception() is None:
-        loading.result().engine.shut()
 
 
 def _context_of(config: Any, folder: Path, asked: int | None) -> int:

@@ -16,7 +16,6 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -26,6 +25,7 @@ from numpy.typing import NDArray
 
 from ..backends.base import Counters, Generation, Sampling
 from ..backends.sequences import SequenceBase, check_candidates, check_generation
+from ..backends.threads import loaded_in_thread
 from ..errors import BackendError, ClosedError, ContextLengthError, InputError
 from ..prompt import Segment
 from .context import Context, Setup
@@ -85,14 +85,7 @@ class Engine:
         """
         if length > setup.cells:
             raise InputError(f"a sequence of {length} tokens does not fit into a cache of {setup.cells}")
-        thread = ThreadPoolExecutor(1, thread_name_prefix="genprm-load")
-        loading = thread.submit(lambda: cls(Context(path, setup), length, most))
-        thread.shutdown(wait=False)
-        try:
-            return await asyncio.shield(asyncio.wrap_future(loading))
-        except asyncio.CancelledError:
-            loading.add_done_callback(_abandon)
-            raise
+        return await loaded_in_thread(lambda: cls(Context(path, setup), length, most), cls.shut)
 
     # ------------------------------------------------------------------ for callers
 
@@ -286,12 +279,6 @@ def _on_this_loop(show: Callable[[str], None] | None) -> Callable[[str], None] |
 
 def _nothing() -> None:
     """Wakes the engine's thread."""
-
-
-def _abandon(loading: Future[Engine]) -> None:
-    """End an engine that was loaded for a caller who has gone."""
-    if not loading.cancelled() and loading.exception() is None:
-        loading.result().shut()
 
 
 class EngineSequence(SequenceBase[Chain]):

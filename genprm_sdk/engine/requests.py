@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..backends.base import Generation, Sampling, Work
+from ..backends.logits import log_probabilities
 from ..backends.writing import Writing
-from ..errors import BackendError, ContextLengthError, InputError
+from ..errors import ContextLengthError, InputError
 from .context import Context
 from .pool import Chain
 from .sampling import Sampler
@@ -211,10 +212,8 @@ class ReadLabels(Request):
         return self.length + self._shared
 
     def see(self, context: Context, position: int, row: int) -> None:
-        logits = context.logits(row)
-        if not np.isfinite(logits).all():
-            raise BackendError("the model's logits are no numbers: its file is damaged")
-        self._known[self._laid[: position + 1 - self.length]] = _log_softmax(logits)
+        known = log_probabilities(context.logits(row))
+        self._known[self._laid[: position + 1 - self.length]] = known
 
     def advance(self, context: Context) -> bool:
         if any(prefix not in self._known for prefix in self._wanted):
@@ -237,9 +236,3 @@ class ReadLabels(Request):
             min(len(before), len(self._laid)),
         )
         self._add(self._laid)
-
-
-def _log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
-    shifted = logits.astype(np.float64) - float(logits.max())
-    normal: NDArray[np.float64] = shifted - np.log(np.exp(shifted).sum())
-    return normal

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..backends.base import Generation, Sampling, Work
+from ..backends.logits import NO_NUMBERS, log_probabilities
 from ..backends.tokenizer import TextTokenizer
 from ..backends.writing import Writing
 from ..errors import BackendError, ContextLengthError, InputError
@@ -24,7 +25,6 @@ from .tree import Node
 __all__ = ["Generate", "Prefix", "ReadLabels", "Request"]
 
 Finish = Literal["stop", "length", "end"]
-NO_NUMBERS = "the model's logits are no numbers: its file is damaged"
 
 
 class Prefix:
@@ -171,9 +171,7 @@ class ReadLabels(Request):
 
     def take(self, logits: NDArray[np.float32]) -> bool:
         """Go on with the logits behind the last token; returns whether that was all."""
-        if not np.isfinite(logits).all():
-            raise BackendError(NO_NUMBERS)
-        self._known.append(_log_softmax(logits))
+        self._known.append(log_probabilities(logits))
         if len(self._known) < len(self._prefixes):
             self.prefix.tokens[self.length :] = self._prefixes[len(self._known)]
             return False
@@ -188,9 +186,3 @@ class ReadLabels(Request):
     def resume(self) -> None:
         self._known = []
         del self.prefix.tokens[self.length :]
-
-
-def _log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
-    shifted = logits.astype(np.float64) - float(logits.max())
-    normal: NDArray[np.float64] = shifted - np.log(np.exp(shifted).sum())
-    return normal

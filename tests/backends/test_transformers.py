@@ -326,9 +326,9 @@ async def test_keys_and_values_go_with_the_last_sequence_that_needs_them(
 
 
 def base_node(sequence: EngineSequence) -> Node:
-    assert sequence._prefix is not None
-    assert sequence._prefix.node is not None
-    return sequence._prefix.node
+    assert sequence._state is not None
+    assert sequence._state.node is not None
+    return sequence._state.node
 
 
 async def until(reached: Callable[[], bool]) -> None:
