@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from genprm_sdk.engine.library import library
 from genprm_sdk.models import find_model, read_gguf_metadata
-from genprm_sdk.training.gguf_header import add_sizes
+from genprm_sdk.training.gguf_header import add_sizes, add_tokenizer
 
 __all__ = [
     "SHAPES",
@@ -260,11 +260,7 @@ def _random_blocks(generator: np.random.Generator, rows: int, columns: int, sile
 
 
 def _add_tokenizer(writer: gguf.GGUFWriter, tokenizer: Tokenizer) -> None:
-    writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre(tokenizer.pre)
-    writer.add_token_list(tokenizer.tokens)
-    writer.add_token_types(tokenizer.types)
-    writer.add_token_merges(tokenizer.merges)
+    add_tokenizer(writer, tokenizer.tokens, tokenizer.types, tokenizer.merges, tokenizer.pre)
     for name, token in tokenizer.special.items():
         writer.add_uint32(f"tokenizer.ggml.{name}_token_id", token)
     writer.add_add_bos_token("bos" in tokenizer.special)

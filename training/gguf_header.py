@@ -48,11 +48,15 @@ def add_sizes(writer: gguf.GGUFWriter, sizes: Sizes, rope_base: float) -> None:
 
 
 def add_tokenizer(
-    writer: gguf.GGUFWriter, tokens: Sequence[str], types: Sequence[int], merges: Sequence[str]
+    writer: gguf.GGUFWriter,
+    tokens: Sequence[str],
+    types: Sequence[int],
+    merges: Sequence[str],
+    pre: str = "qwen2",
 ) -> None:
-    """Add a vocabulary of byte-level BPE, cut into words as Qwen2 does."""
+    """Add a vocabulary of byte-level BPE, cut into words as ``pre`` says, by llama.cpp's name for it."""
     writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre("qwen2")
+    writer.add_tokenizer_pre(pre)
     writer.add_token_list(tokens)
     writer.add_token_types(types)
     writer.add_token_merges(merges)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Hashable
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import Literal, get_args
 
 from ..errors import InputError
@@ -17,9 +16,9 @@ __all__ = ["Engine", "LoadOptions", "ModelSource", "find_source"]
 Engine = Literal["llama.cpp", "transformers", "openai"]
 """``llama.cpp`` runs GGUF files, ``transformers`` safetensors, ``openai`` is a server with that API."""
 
-ENGINE_OF = {"gguf": "llama.cpp", "folder": "transformers", "server": "openai"}
+ENGINE_OF: dict[str, Engine] = {"gguf": "llama.cpp", "folder": "transformers", "server": "openai"}
 
-TAKES = {
+TAKES: dict[Engine, tuple[str, ...]] = {
     "llama.cpp": ("threads", "context", "capacity", "exact"),
     "transformers": ("threads", "context", "capacity"),
     "openai": ("context", "capacity"),
@@ -103,7 +102,7 @@ class ModelSource:
             return self
         file = path / "config.json" if path.is_dir() else path
         about = file.stat()
-        return (self, Path(path).resolve(), about.st_mtime_ns, about.st_size)
+        return (self, path.resolve(), about.st_mtime_ns, about.st_size)
 
 
 def find_source(model: str | os.PathLike[str], engine: str | None, options: LoadOptions) -> ModelSource:
@@ -123,12 +122,11 @@ def find_source(model: str | os.PathLike[str], engine: str | None, options: Load
     located = locate(model)
     hub = located.hub
     needed = ENGINE_OF["gguf" if hub.gguf else "folder"] if hub is not None else ENGINE_OF[located.kind]
-    chosen: Engine = next((each for each in get_args(Engine) if each == (engine or needed)), "llama.cpp")
-    if engine is not None and chosen != engine:
+    if engine is not None and engine not in get_args(Engine):
         raise InputError(f"backend must be one of {', '.join(get_args(Engine))}, not {engine!r:.80}")
-    if chosen != needed:
-        raise InputError(f"{located.name} is for the backend {needed}, and {chosen} cannot run it")
+    if engine not in (None, needed):
+        raise InputError(f"{located.name} is for the backend {needed}, and {engine} cannot run it")
     for name in options.given():
-        if name not in TAKES[chosen]:
-            raise InputError(f"{name} is not for the backend {chosen}: leave it out")
-    return ModelSource(located, chosen, options)
+        if name not in TAKES[needed]:
+            raise InputError(f"{name} is not for the backend {needed}: leave it out")
+    return ModelSource(located, needed, options)

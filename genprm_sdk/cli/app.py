@@ -96,17 +96,15 @@ def opener(
     isolation: Isolation | None,
     exact: bool,
 ) -> opening.OpenChecker:
-    from .models import bring_model
-
-    bring_model(model)
+    bring(model)
     return lambda: opening.open_verifier(model, threads, reasoning, history, isolation, exact)
 
 
-def bring(policy: str, model: str | None) -> None:
-    """Download what is not on this machine, before anything else."""
+def bring(*models: str | None) -> None:
+    """Download those that are not on this machine, before anything else."""
     from .models import bring_model
 
-    for name in (policy, model):
+    for name in models:
         if name is not None:
             bring_model(name)
 

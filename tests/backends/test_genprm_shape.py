@@ -23,7 +23,7 @@ from genprm_sdk.engine.vocabulary import Vocabulary
 from genprm_sdk.models import find_model, read_gguf_metadata
 from genprm_sdk.prompt import ChatFrame, Segment, content, control
 from genprm_sdk.protocol import Layout
-from genprm_sdk.training.gguf_header import add_sizes
+from genprm_sdk.training.gguf_header import add_sizes, add_tokenizer
 from genprm_sdk.wording import DIRECT_SYSTEM, REVIEW_SYSTEM, analysis_opening
 
 pytestmark = pytest.mark.anyio
@@ -94,11 +94,8 @@ def write_model(path: Path) -> None:
     kinds = [USER_DEFINED if "think>" in token else CONTROL for token in SPECIAL]
     writer = gguf.GGUFWriter(path, "qwen2")
     add_sizes(writer, Sizes(), rope_base=1e4)
-    writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre("deepseek-r1-qwen")
-    writer.add_token_list(tokens)
-    writer.add_token_types([NORMAL] * len(ordinary) + kinds + [UNUSED] * PADDING)
-    writer.add_token_merges(merges)
+    types = [NORMAL] * len(ordinary) + kinds + [UNUSED] * PADDING
+    add_tokenizer(writer, tokens, types, merges, pre="deepseek-r1-qwen")
     writer.add_bos_token_id(tokens.index(BEGIN))
     writer.add_eos_token_id(tokens.index(END))
     writer.add_pad_token_id(tokens.index(END))
