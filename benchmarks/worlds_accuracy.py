@@ -1,54 +1,49 @@
 """How well a verifier judges fresh examples of the worlds: first mistakes, single steps, kinds of mistake.
 
 The examples come from seeds that training does not use; ``--held-out`` draws the phrasing style that training
-never drew. Intervals are Wilson's, 95%.
+never drew. ``--keep`` names a file from which a measurement that was stopped goes on; what ``voting.py`` kept
+there of more paths serves as well. Intervals are Wilson's, 95%.
 """
 
 from __future__ import annotations
 
 import argparse
-import random
 from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
 
+from _paths import Judged, judged, of_worlds
 from _shares import Table, options, run, share, show
 
-from genprm_sdk import Solution, Verifier
-from genprm_sdk.training.worlds import WORLDS, World
+from genprm_sdk import Verifier
+from genprm_sdk.training.worlds import WORLDS
 
 
 async def measure(arguments: argparse.Namespace) -> Table:
     table = {}
     async with Verifier(arguments.model, reasoning=arguments.reasoning) as verifier:
         for name in arguments.domains or WORLDS:
-            table[name] = await measure_world(verifier, WORLDS[name], arguments)
+            style = WORLDS[name].held_out_style if arguments.held_out else None
+            labelled = of_worlds(name, arguments.examples, arguments.seed, style)
+            found = [each async for each in judged(verifier, labelled, arguments.samples, arguments.keep)]
+            table[name] = row_of(found, arguments.samples)
             show(name, table[name])
     return table
 
 
-async def measure_world(verifier: Verifier, world: World, arguments: argparse.Namespace) -> dict[str, str]:
-    style = world.held_out_style if arguments.held_out else None
-    examples = [
-        world.example(random.Random(f"benchmark/{arguments.seed}/{world.name}/{number}"), style)
-        for number in range(arguments.examples)
-    ]
-    solutions = [
-        Solution(problem=example.problem, steps=tuple(step.text for step in example.steps))
-        for example in examples
-    ]
+def row_of(found: Sequence[Judged], samples: int) -> dict[str, str]:
     first = beyond = 0
     hits: Counter[str] = Counter()
     totals: Counter[str] = Counter()
-    async for checked in verifier.check_many(solutions, samples=arguments.samples):
-        report, example = checked.report, examples[checked.index]
-        if report is None or report.stopped == "context":
-            beyond += 1
-            continue
-        first += report.first_error == example.first_error
-        for step, result in zip(example.steps, report.steps, strict=True):
-            for kind in ("all steps", step.mistake or ("right" if step.correct else "unplanted")):
-                hits[kind] += result.label == ("correct" if step.correct else "incorrect")
-                totals[kind] += 1
-    row = {"first mistake": share(first, arguments.examples)}
+    for each in found:
+        stopped = each.stopped(None, samples)
+        first += stopped.finds(each.first)
+        beyond += not each.complete
+        for kind, label in zip(each.kinds, stopped.labels, strict=False):  # of a cut check, some
+            for name in ("all steps", kind):
+                hits[name] += label == ("correct" if kind == "right" else "incorrect")
+                totals[name] += 1
+    row = {"first mistake": share(first, len(found))}
     row |= {kind: share(hits[kind], totals[kind]) for kind in sorted(totals)}
     if beyond:
         row["longer than the context"] = str(beyond)
@@ -60,6 +55,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=1)
     parser.add_argument("--held-out", action="store_true", help="draw the style that training never drew")
     parser.add_argument("--reasoning", default="analysis+code")
+    parser.add_argument("--keep", type=Path, help="go on from this file, and keep what is found there")
     run(parser, measure)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 
 from .types import CodeStatus, Frozen, Report, VerificationPath
 
-__all__ = ["Diagnostics"]
+__all__ = ["Diagnostics", "effective_votes"]
 
 
 class Diagnostics(Frozen):
@@ -64,7 +64,7 @@ class Diagnostics(Frozen):
             degraded=dict(Counter(path.degraded for path in paths if path.degraded is not None)),
             forgetful=sum(path.forgotten > 0 for path in paths),
             agreement=_agreement(votes),
-            effective_votes=_effective_votes(votes),
+            effective_votes=effective_votes(votes),
             verdict_mass=_mean([path.verdict_mass for path in paths if path.verdict_mass is not None]),
         )
 
@@ -87,7 +87,7 @@ def _agreement(votes: Sequence[Sequence[int]]) -> float | None:
     return same / pairs if pairs else None
 
 
-def _effective_votes(votes: Sequence[Sequence[int]]) -> float | None:
+def effective_votes(votes: Sequence[Sequence[int]]) -> float | None:
     """n / (1 + (n - 1) r) with r from a one-way analysis of variance of 0/1 votes, steps as groups."""
     if not votes:
         return None
