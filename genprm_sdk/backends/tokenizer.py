@@ -10,9 +10,9 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from ..errors import ModelFileError, UnknownModelError
+from ..models.template import spelling, template_of_folder
 from ..prompt import ChatFrame, Segment, cuts_inside, tokenizer_runs
 
 __all__ = ["TextTokenizer", "frame_of_folder"]
@@ -113,22 +113,10 @@ def frame_of_folder(folder: Path) -> ChatFrame:
         config = json.loads(_read(folder / "tokenizer_config.json"))
     except ValueError as error:
         raise ModelFileError(f"{folder / 'tokenizer_config.json'} is not JSON: {error}") from error
-    beside = folder / "chat_template.jinja"
-    template = beside.read_text(encoding="utf-8") if beside.is_file() else config.get("chat_template")
-    if isinstance(template, list):
-        named = {entry.get("name"): entry.get("template") for entry in template if isinstance(entry, dict)}
-        template = named.get("default")
-    if not isinstance(template, str) or not template:
-        raise ModelFileError(f"{folder} has no chat template: it is not a model to chat with")
     return ChatFrame.from_template(
-        template, *(_spelling(config.get(f"{name}_token")) for name in ("bos", "eos"))
+        template_of_folder(folder, config),
+        *(spelling(config.get(f"{name}_token")) for name in ("bos", "eos")),
     )
-
-
-def _spelling(token: Any) -> str:
-    if isinstance(token, dict):
-        token = token.get("content")
-    return token if isinstance(token, str) else ""
 
 
 def _read(file: Path) -> str:

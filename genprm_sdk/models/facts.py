@@ -21,6 +21,7 @@ from .gguf import (
     whole_value,
 )
 from .memory import metadata_of_config
+from .template import stored_template
 
 __all__ = ["Facts", "read_facts"]
 
@@ -111,7 +112,7 @@ def _of_folder(folder: Path) -> Facts:
     return Facts(
         architecture=family,
         context=whole_value(metadata, f"{family}.context_length", 0),
-        chat_template=_chat_template(folder, tokenizer),
+        chat_template=stored_template(folder, tokenizer),
         tokenizer=_tokenizer(
             str(tokenizer.get("tokenizer_class", "")), entries if isinstance(entries, int) else 0
         ),
@@ -137,17 +138,6 @@ def _json(file: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ModelFileError(f"{file} must hold an object")
     return value
-
-
-def _chat_template(folder: Path, tokenizer: Mapping[str, Any]) -> str:
-    beside = folder / "chat_template.jinja"
-    if beside.is_file():
-        return beside.read_text(encoding="utf-8", errors="replace")
-    template = tokenizer.get("chat_template")
-    if isinstance(template, list):
-        named = {entry.get("name"): entry.get("template") for entry in template if isinstance(entry, dict)}
-        template = named.get("default")
-    return template if isinstance(template, str) else ""
 
 
 def _parameters_by_type(file: Path) -> Counter[str]:
