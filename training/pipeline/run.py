@@ -10,14 +10,13 @@ import asyncio
 import json
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any
-
-from pydantic import BaseModel
+from types import MappingProxyType
+from typing import Protocol
 
 from genprm_sdk.batch import bounded
 from genprm_sdk.errors import InputError
@@ -25,10 +24,19 @@ from genprm_sdk.errors import InputError
 from .dataset import write, write_lines
 from .recipe import PipelineRecipe
 from .records import Conversation, Drop
-from .stages import STAGES, Load, Stage, StageName, Unit, build_stages, source_of
+from .stages import STAGES, Load, Stage, StageName, Unit, Work, build_stages, source_of
 from .store import PAGE, Row, Store, digest
 
-__all__ = ["Progress", "StageStatus", "export", "read_status", "run_pipeline"]
+__all__ = [
+    "Pending",
+    "Progress",
+    "Spread",
+    "StageStatus",
+    "export",
+    "finished",
+    "read_status",
+    "run_pipeline",
+]
 
 HOPELESS = 20
 """So many first records that are dropped for a stage's hopeless reason end the run."""
@@ -77,11 +85,37 @@ class StageStatus:
 
 
 @dataclass(frozen=True)
-class _Pending:
+class Pending:
+    """A record that is yet to be made.
+
+    Attributes:
+        key: What it will be known by.
+        parent: The key of the record that it is made from, or nothing.
+        number: Which one of those that are made from it.
+        unit: What the stage's work is given.
+    """
+
     key: str
     parent: str
     number: int
     unit: Unit
+
+
+class Spread(Protocol):
+    """Makes a stage's records elsewhere; whoever asks keeps them.
+
+    Rows come in groups. Those of a group are kept when the next one is asked for, and may then be forgotten.
+    """
+
+    def left(self, stage: Stage) -> AsyncGenerator[Sequence[Row], None]:
+        """What an earlier run finished and could not keep, of any settings."""
+        ...
+
+    def make(
+        self, stage: Stage, recipe: PipelineRecipe, pending: AsyncIterator[Pending]
+    ) -> AsyncGenerator[Sequence[Row], None]:
+        """Make what is pending, in any order."""
+        ...
 
 
 async def run_pipeline(
@@ -91,6 +125,7 @@ async def run_pipeline(
     stages: Sequence[StageName] = STAGES,
     hear: Callable[[Progress], None] = lambda progress: None,
     load: Load | None = None,
+    spread: Mapping[StageName, Spread] = MappingProxyType({}),
 ) -> list[StageStatus]:
     """Run a recipe, or go on with it.
 
@@ -100,6 +135,7 @@ async def run_pipeline(
         stages: Those that are run, over what the stages before them have finished.
         hear: Called with each record that is finished.
         load: Loads the models that write freely, in place of the engines.
+        spread: The stages whose records are not made in this process, and who makes them.
 
     Returns:
         What the store then holds.
@@ -115,7 +151,7 @@ async def run_pipeline(
         before: Stage | None = None
         for stage in built:
             if stage.name in stages:
-                await _Runner(store, stage, before, recipe, hear).run()
+                await _Runner(store, stage, before, recipe, hear, spread.get(stage.name)).run()
             before = stage
         return await _status(store)
 
@@ -191,6 +227,25 @@ async def _status(store: Store) -> list[StageStatus]:
     return found
 
 
+async def finished(stage: Stage, item: Pending, work: Work) -> Row:
+    """Make a record, whether it then goes on or is dropped."""
+    started = time.monotonic()
+    record = await work(item.unit)
+    drop = record if isinstance(record, Drop) else None
+    return Row(
+        key=item.key,
+        lineage=stage.lineage,
+        stage=stage.name,
+        parent=item.parent,
+        number=item.number,
+        state="done" if drop is None else "dropped",
+        reason="" if drop is None else drop.reason,
+        units=stage.ahead(record) if drop is None else 0,
+        seconds=time.monotonic() - started,
+        body=record.model_dump_json(),
+    )
+
+
 class _Runner:
     """One stage of a run."""
 
@@ -201,12 +256,14 @@ class _Runner:
         before: Stage | None,
         recipe: PipelineRecipe,
         hear: Callable[[Progress], None],
+        spread: Spread | None,
     ) -> None:
         self._store = store
         self._stage = stage
         self._before = before
         self._recipe = recipe
         self._hear = hear
+        self._spread = spread
         self._kept = 0
         self._reasons: Counter[str] = Counter()
         self._total: int | None = None
@@ -217,21 +274,42 @@ class _Runner:
         Raises:
             InputError: Nothing is left for the next stage.
         """
+        if self._spread is not None:
+            await self._take_left(self._spread)
         await self._count()
         async with aclosing(self._pending()) as pending:
             first = await anext(pending, None)
             if first is not None:
-                async with self._stage.open() as work:
-
-                    async def one(_: int, item: _Pending) -> None:
-                        await self._make(item, work)
-
-                    async with aclosing(bounded(one, _chained(first, pending), self._recipe.at_once)) as made:
-                        async for _ in made:
-                            self._tell()
-                            self._refuse_hopeless()
+                rest = _chained(first, pending)
+                makers = self._here(rest) if self._spread is None else self._elsewhere(self._spread, rest)
+                async with aclosing(makers) as made:
+                    async for _ in made:
+                        self._tell()
+                        self._refuse_hopeless()
         if not self._kept:
             raise InputError(f"{self._stage.name}: nothing is left: {self._shown_reasons()}")
+
+    async def _take_left(self, spread: Spread) -> None:
+        # Before anything is counted, and not counted itself: some of it may be in the store already.
+        async with aclosing(spread.left(self._stage)) as left:
+            async for rows in left:
+                await asyncio.gather(*(self._store.put(row) for row in rows))
+
+    async def _here(self, pending: AsyncIterator[Pending]) -> AsyncGenerator[None, None]:
+        async with self._stage.open() as work:
+
+            async def one(_: int, item: Pending) -> None:
+                await self._make(item, work)
+
+            async with aclosing(bounded(one, pending, self._recipe.at_once)) as made:
+                async for _ in made:
+                    yield
+
+    async def _elsewhere(self, spread: Spread, pending: AsyncIterator[Pending]) -> AsyncGenerator[None, None]:
+        async with aclosing(spread.make(self._stage, self._recipe, pending)) as made:
+            async for rows in made:
+                await asyncio.gather(*(self._keep(row) for row in rows))
+                yield
 
     async def _count(self) -> None:
         for state, reason, count, _, _ in await self._store.counts(self._stage.lineage):
@@ -244,7 +322,7 @@ class _Runner:
             self._total = sum(ahead for state, _, _, ahead, _ in counts if state == "done")
         self._tell()
 
-    async def _pending(self) -> AsyncGenerator[_Pending, None]:
+    async def _pending(self) -> AsyncGenerator[Pending, None]:
         async for page in self._pages():
             keys = [item.key for item in page]
             known = await self._store.known(keys)
@@ -253,42 +331,29 @@ class _Runner:
                     known.add(item.key)
                     yield item
 
-    async def _pages(self) -> AsyncIterator[list[_Pending]]:
+    async def _pages(self) -> AsyncIterator[list[Pending]]:
         lineage, before = self._stage.lineage, self._before
         if before is None:
             source = source_of(self._recipe)
             while taken := await asyncio.to_thread(lambda: list(islice(source, PAGE))):
-                yield [_Pending(digest([lineage, named]), "", 0, record) for named, record in taken]
+                yield [Pending(digest([lineage, named]), "", 0, record) for named, record in taken]
             return
         async for rows in self._store.pages(before.lineage):
             yield [
-                _Pending(digest([lineage, row.key, number]), row.key, number, unit)
+                Pending(digest([lineage, row.key, number]), row.key, number, unit)
                 for row in rows
                 for number, unit in enumerate(self._stage.units(row.body))
             ]
 
-    async def _make(self, item: _Pending, work: Callable[[Unit], Any]) -> None:
-        started = time.monotonic()
-        record: BaseModel = await work(item.unit)
-        drop = record if isinstance(record, Drop) else None
-        await self._store.put(
-            Row(
-                key=item.key,
-                lineage=self._stage.lineage,
-                stage=self._stage.name,
-                parent=item.parent,
-                number=item.number,
-                state="done" if drop is None else "dropped",
-                reason="" if drop is None else drop.reason,
-                units=self._stage.ahead(record) if drop is None else 0,
-                seconds=time.monotonic() - started,
-                body=record.model_dump_json(),
-            )
-        )
-        if drop is None:
+    async def _make(self, item: Pending, work: Work) -> None:
+        await self._keep(await finished(self._stage, item, work))
+
+    async def _keep(self, row: Row) -> None:
+        await self._store.put(row)
+        if row.state == "done":
             self._kept += 1
         else:
-            self._reasons[drop.reason] += 1
+            self._reasons[row.reason] += 1
 
     def _tell(self) -> None:
         dropped = self._reasons.total()
@@ -309,7 +374,7 @@ class _Runner:
         return ", ".join(listed) or f"the stage before {self._stage.name} has finished no record yet"
 
 
-async def _chained(first: _Pending, rest: AsyncIterator[_Pending]) -> AsyncIterator[_Pending]:
+async def _chained(first: Pending, rest: AsyncIterator[Pending]) -> AsyncIterator[Pending]:
     yield first
     async for item in rest:
         yield item

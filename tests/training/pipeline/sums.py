@@ -201,7 +201,7 @@ def live(folder: Path, log: Path) -> None:
     """One life: run on, and note the key of each record before it is made, and a line when it is kept."""
     made = run._Runner._make
 
-    async def noted(self: run._Runner, item: run._Pending, work: Callable[[Any], Any]) -> None:
+    async def noted(self: run._Runner, item: run.Pending, work: Callable[[Any], Any]) -> None:
         with log.open("a", buffering=1) as file:
             file.write(f"{item.key}\n")
             await made(self, item, work)
