@@ -231,6 +231,17 @@ class EngineSequence(SequenceBase[Prefix]):
         """The tokens themselves."""
         return tuple(self._open.tokens)
 
+    @property
+    def drawn(self) -> tuple[bool, ...]:
+        """For each token whether the model drew it.
+
+        Text that was appended it did not draw, nor what is left of a token in which a stop string ended:
+        that was tokenised again.
+        """
+        prefix = self._open
+        places = {place for drawn in prefix.drawn for place in drawn}
+        return tuple(place in places for place in range(len(prefix.tokens)))
+
     def _check_backend(self) -> None:
         self._engine.check_open()
 
@@ -240,7 +251,7 @@ class EngineSequence(SequenceBase[Prefix]):
     async def fork(self) -> EngineSequence:
         """An independent sequence with the same tokens; nothing is evaluated again."""
         prefix = self._idle
-        return EngineSequence(self._engine, Prefix(list(prefix.tokens), prefix.node))
+        return EngineSequence(self._engine, Prefix(list(prefix.tokens), prefix.node, drawn=prefix.drawn))
 
     async def append(self, segments: Sequence[Segment]) -> int:
         """Append text that was not generated; returns the number of tokens it became."""

@@ -22,7 +22,7 @@ from transformers.utils import logging as reports
 from ..errors import InputError, ModelFileError
 from .slab import Layout
 
-__all__ = ["Placement", "best_device", "compiled", "load_model", "read_config"]
+__all__ = ["Placement", "best_device", "compiled", "layout_of", "load_model", "read_config"]
 
 PROBE_TOKENS = 3
 LENGTH_DEPENDENT = ("dynamic", "longrope")
@@ -158,7 +158,7 @@ def load_model(folder: Path, config: Any, placement: Placement) -> tuple[Any, La
     model.eval().requires_grad_(False)
     if not options:
         model.to(placement.device or best_device())
-    return model, _probe(folder, model)
+    return model, layout_of(folder, model)
 
 
 def compiled(model: Any) -> Any:
@@ -168,8 +168,16 @@ def compiled(model: Any) -> Any:
 
 
 @torch.inference_mode()
-def _probe(folder: Path, model: Any) -> Layout:
-    """Let the model run once, to see whether it can and what it keeps."""
+def layout_of(folder: Path, model: Any) -> Layout:
+    """How a model in memory keeps keys and values, by letting it run once.
+
+    Args:
+        folder: Where it is from, for messages.
+        model: The model.
+
+    Raises:
+        ModelFileError: It cannot be run, its logits are no numbers, or its cache cannot be cut.
+    """
     cache = DynamicCache(config=model.config)
     tokens = torch.zeros(
         (1, PROBE_TOKENS), dtype=torch.long, device=model.get_input_embeddings().weight.device

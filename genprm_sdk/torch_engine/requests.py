@@ -34,12 +34,20 @@ class Prefix:
         tokens: All of it.
         node: Where what was evaluated ends, which is never behind the last token but one; None for nowhere.
         charged: How many tokens the sequence's own requests have evaluated, or taken over from others.
+        drawn: Where the tokens stand that the model drew; those of a token that a stop has cut are not.
     """
 
-    def __init__(self, tokens: list[int], node: Node | None = None, charged: int = 0) -> None:
+    def __init__(
+        self,
+        tokens: list[int],
+        node: Node | None = None,
+        charged: int = 0,
+        drawn: tuple[range, ...] = (),
+    ) -> None:
         self.tokens = tokens
         self.node = node
         self.charged = charged
+        self.drawn = drawn
 
 
 class Request(ABC):
@@ -54,7 +62,7 @@ class Request(ABC):
     """
 
     def __init__(self, prefix: Prefix) -> None:
-        self.prefix = Prefix(list(prefix.tokens), prefix.node, prefix.charged)
+        self.prefix = Prefix(list(prefix.tokens), prefix.node, prefix.charged, prefix.drawn)
         self.length = len(prefix.tokens)
         self.done: Future[None] = Future()
         self.work = Work()
@@ -135,6 +143,8 @@ class Generate(Request):
     def _finish(self, finish: Finish, stop: str | None = None) -> bool:
         if self.show is not None:
             self.show(self._writing.fresh(last=True))
+        end = len(self.prefix.tokens) if self._kept is None else self._kept
+        self.prefix.drawn = (*self.prefix.drawn, range(self.length, end))
         self.result = Generation(self._writing.text, self.drawn, finish, stop)
         return True
 
