@@ -8,24 +8,36 @@ Qwen2 graph reads is written. Settings of the method travel under ``genprm.*`` a
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import gguf
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from .gguf_header import add_sizes, add_tokenizer
+from .gguf_header import add_sizes, add_tokenizer, tokenizer_entries
 from .sft import TIED, Shape
 from .tokenizer import CHAT_TEMPLATE, SPECIAL_TOKENS
 
-__all__ = ["PolicyCard", "VerifierCard", "export_model", "gguf_names"]
+__all__ = [
+    "FILE_TYPES",
+    "PolicyCard",
+    "StoredTensor",
+    "VerifierCard",
+    "export_model",
+    "gguf_names",
+    "write_tensors",
+]
 
 FILE_TYPES = {
     gguf.GGMLQuantizationType.F32: gguf.LlamaFileType.ALL_F32,
     gguf.GGMLQuantizationType.F16: gguf.LlamaFileType.MOSTLY_F16,
+    gguf.GGMLQuantizationType.BF16: gguf.LlamaFileType.MOSTLY_BF16,
     gguf.GGMLQuantizationType.Q8_0: gguf.LlamaFileType.MOSTLY_Q8_0,
 }
 
@@ -92,15 +104,48 @@ def gguf_names(layers: int) -> dict[str, str]:
     return names
 
 
-def _vocabulary(tokenizer: Tokenizer) -> tuple[list[str], list[int], list[str]]:
-    model = json.loads(tokenizer.to_str())["model"]
-    by_id = {index: token for token, index in model["vocab"].items()}
-    tokens = [by_id[index] for index in range(len(by_id))]
-    types = [
-        int(gguf.TokenType.CONTROL if token in SPECIAL_TOKENS else gguf.TokenType.NORMAL) for token in tokens
-    ]
-    merges = [merge if isinstance(merge, str) else " ".join(merge) for merge in model["merges"]]
-    return tokens, types, merges
+@dataclass(frozen=True)
+class StoredTensor:
+    """A tensor on its way to a file.
+
+    Attributes:
+        name: Its name in the file.
+        shape: Its sizes.
+        read: Gets its numbers, in float32.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    read: Callable[[], NDArray[np.float32]]
+
+
+def write_tensors(
+    writer: gguf.GGUFWriter, tensors: Sequence[StoredTensor], quantization: gguf.GGMLQuantizationType
+) -> None:
+    """Write a file whose header is complete, one tensor in memory at a time, and close it.
+
+    Args:
+        writer: What writes it.
+        tensors: What is written; norms and biases stay in float32.
+        quantization: Type of the matrices.
+    """
+    kinds = [quantization if len(each.shape) == 2 else gguf.GGMLQuantizationType.F32 for each in tensors]
+    for tensor, kind in zip(tensors, kinds, strict=True):
+        size = gguf.quants.quant_shape_to_byte_shape(tensor.shape, kind)
+        writer.add_tensor_info(tensor.name, size, np.dtype(np.uint8), math.prod(size), kind)
+    try:
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_ti_data_to_file()
+        for tensor, kind in zip(tensors, kinds, strict=True):
+            writer.write_tensor_data(gguf.quants.quantize(tensor.read(), kind))
+    finally:
+        writer.close()
+
+
+def _numbers(weight: torch.Tensor) -> NDArray[np.float32]:
+    numbers: NDArray[np.float32] = weight.detach().to(torch.float32).numpy()
+    return numbers
 
 
 def _add_method(writer: gguf.GGUFWriter, card: VerifierCard) -> None:
@@ -129,7 +174,7 @@ def export_model(
         tokenizer: The vocabulary, special tokens first.
         card: What the file says about its use.
         path: The file to write; replaced whole or not at all.
-        quantization: Type of the matrices: F32, F16 or Q8_0.
+        quantization: Type of the matrices: F32, F16, BF16 or Q8_0.
     """
     part = path.with_suffix(".part")
     writer = gguf.GGUFWriter(part, "qwen2")
@@ -137,10 +182,10 @@ def export_model(
     writer.add_license("mit")
     add_sizes(writer, shape, rope_base=10000.0)
     writer.add_file_type(int(FILE_TYPES[quantization]))
-    tokens, types, merges = _vocabulary(tokenizer)
-    add_tokenizer(writer, tokens, types, merges)
-    writer.add_eos_token_id(tokens.index(SPECIAL_TOKENS[0]))
-    writer.add_eot_token_id(tokens.index(SPECIAL_TOKENS[2]))
+    entries = tokenizer_entries(json.loads(tokenizer.to_str()), shape.vocabulary)
+    add_tokenizer(writer, entries.tokens, entries.types, entries.merges)
+    writer.add_eos_token_id(entries.tokens.index(SPECIAL_TOKENS[0]))
+    writer.add_eot_token_id(entries.tokens.index(SPECIAL_TOKENS[2]))
     writer.add_add_bos_token(False)
     writer.add_chat_template(CHAT_TEMPLATE)
     if isinstance(card, VerifierCard):
@@ -149,17 +194,10 @@ def export_model(
         writer.add_string("genprm.role", "policy")
     writer.add_array("genprm.domains", list(card.domains))
     names = gguf_names(shape.layers)
-    for name, weight in weights.items():
-        if name == TIED:
-            continue
-        target = names[name]
-        data = weight.detach().to(torch.float32).numpy().astype(np.float32)
-        if data.ndim == 2:
-            writer.add_tensor(target, gguf.quants.quantize(data, quantization), raw_dtype=quantization)
-        else:
-            writer.add_tensor(target, data)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
+    tensors = [
+        StoredTensor(names[name], tuple(weight.shape), partial(_numbers, weight))
+        for name, weight in weights.items()
+        if name != TIED
+    ]
+    write_tensors(writer, tensors, quantization)
     part.replace(path)

@@ -1,11 +1,12 @@
-"""``genprm train``: the data pipeline on the command line. Knows options, progress and tables."""
+"""``genprm train``: data pipeline and fine-tuning on the command line. Knows options, progress and tables."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from rich.table import Table
@@ -21,28 +22,102 @@ from ..training.pipeline import (
     read_status,
     run_pipeline,
 )
+from ..training.pipeline.distributed import SPREADABLE, RaySettings, RaySpread
 from ..training.pipeline.recipe import save_pipeline_recipe
+from ..training.pipeline.run import Spread
 from ..training.pipeline.stages import STAGES, StageName
+from ..training.tuning.stages import (
+    TUNING,
+    TuningName,
+    TuningProgress,
+    TuningStatus,
+    run_tuning,
+    stages_of,
+    tuning_status,
+)
 from .codes import FINE, INTERRUPTED
 from .terminal import Progress as Line
 from .terminal import note, show
 
-__all__ = ["export_records", "run_stages", "show_status"]
+__all__ = ["export_records", "run_stage", "run_until", "show_status"]
 
 SECONDS_BETWEEN_LINES = 15.0
 SAVED_RECIPE = "recipe.yaml"
 
 
-def run_stages(recipe_name: str, out: Path, stages: Sequence[StageName]) -> int:
-    """Run stages of a recipe; returns the exit code.
+AnyStage = StageName | TuningName
+
+
+def run_until(
+    recipe_name: str, out: Path, until: str | None, workers: int = 1, address: str | None = None
+) -> int:
+    """Run all stages of a recipe, or those up to one; returns the exit code.
+
+    Raises:
+        GenPRMError: As ``run_stages``.
+    """
+    recipe = load_pipeline_recipe(recipe_name)
+    stages = stages_of(recipe)
+    last = stages[-1] if until is None else stage_of(recipe, until)
+    settings = ray_settings(workers, address)
+    return run_shown(recipe, out, stages[: stages.index(last) + 1], "run", settings)
+
+
+def run_stage(recipe_name: str, out: Path, stage: str, workers: int = 1, address: str | None = None) -> int:
+    """Run one stage of a recipe; returns the exit code.
+
+    Raises:
+        GenPRMError: As ``run_shown``.
+    """
+    recipe = load_pipeline_recipe(recipe_name)
+    return run_shown(recipe, out, [stage_of(recipe, stage)], stage, ray_settings(workers, address))
+
+
+def ray_settings(workers: int, address: str | None) -> RaySettings | None:
+    """Who makes the records of stages that can be spread; None is this process.
+
+    Raises:
+        InputError: There is an address and nobody to go there.
+    """
+    if workers > 1:
+        return RaySettings(workers=workers, address=address)
+    if address is not None:
+        raise InputError("--ray needs workers on that cluster: add --workers with how many, 2 or more")
+    return None
+
+
+def stage_of(recipe: PipelineRecipe, name: str) -> AnyStage:
+    """The recipe's stage of that name.
+
+    Raises:
+        InputError: It has none.
+    """
+    stages = stages_of(recipe)
+    for stage in stages:
+        if stage == name:
+            return stage
+    if name in TUNING:
+        raise InputError(
+            f"the recipe {one_line(recipe.name)} does not describe {name}: add a part `{name}` to it"
+        )
+    raise InputError(f"there is no stage {name!r:.80}; there are {', '.join((*STAGES, *TUNING))}")
+
+
+def run_shown(
+    recipe: PipelineRecipe,
+    out: Path,
+    stages: Sequence[AnyStage],
+    command: str,
+    settings: RaySettings | None,
+) -> int:
+    """Run stages with progress and a table at the end.
 
     Raises:
         GenPRMError: Something cannot be used, or failed; the command that goes on was printed.
     """
-    recipe = load_pipeline_recipe(recipe_name)
-    resume = resuming(recipe, out, stages)
+    resume = resuming(recipe, out, stages, command, settings)
     try:
-        statuses = asyncio.run(run_shown(recipe, out, stages))
+        statuses, tuned = asyncio.run(made(recipe, out, stages, settings))
     except KeyboardInterrupt:
         note(f"interrupted; what is finished is kept, go on with: {resume}")
         return INTERRUPTED
@@ -50,11 +125,15 @@ def run_stages(recipe_name: str, out: Path, stages: Sequence[StageName]) -> int:
         if (out / SAVED_RECIPE).exists():
             note(f"what is finished is kept; go on with: {resume}")
         raise
-    show(status_table(recipe, statuses))
+    show(status_table(recipe, statuses, tuned))
     return FINE
 
 
-async def run_shown(recipe: PipelineRecipe, out: Path, stages: Sequence[StageName]) -> list[StageStatus]:
+async def made(
+    recipe: PipelineRecipe, out: Path, stages: Sequence[AnyStage], settings: RaySettings | None
+) -> tuple[list[StageStatus], list[TuningStatus]]:
+    of_data = [stage for stage in STAGES if stage in stages]
+    of_models = [stage for stage in TUNING if stage in stages]
     with Line(every=SECONDS_BETWEEN_LINES) as line:
 
         def hear(progress: Progress) -> None:
@@ -62,11 +141,34 @@ async def run_shown(recipe: PipelineRecipe, out: Path, stages: Sequence[StageNam
             dropped = f", {progress.dropped} dropped" if progress.dropped else ""
             line.say(f"{progress.stage}: {progress.done}{total} records{dropped}")
 
+        def hear_tuning(progress: TuningProgress) -> None:
+            line.say(f"{progress.stage}: {one_line(progress.text)}")
+
         line.say("reading the recipe and the models' files")
-        return await run_pipeline(recipe, out, stages=stages, hear=hear)
+        async with spreading(settings, out) as spread:
+            await run_pipeline(recipe, out, stages=of_data, hear=hear, spread=spread)
+        if of_models:
+            await run_tuning(recipe, out, of_models, hear_tuning)
+    _, statuses = await read_status(out)
+    return statuses, await tuning_status(recipe, out)
 
 
-def resuming(recipe: PipelineRecipe, out: Path, stages: Sequence[StageName]) -> str:
+@asynccontextmanager
+async def spreading(settings: RaySettings | None, out: Path) -> AsyncIterator[Mapping[StageName, Spread]]:
+    if settings is None:
+        yield {}
+        return
+    async with RaySpread(settings, out) as spread:
+        yield dict.fromkeys(SPREADABLE, spread)
+
+
+def resuming(
+    recipe: PipelineRecipe,
+    out: Path,
+    stages: Sequence[AnyStage],
+    command: str,
+    settings: RaySettings | None,
+) -> str:
     """The command that goes on, from a copy of the recipe beside the records."""
     saved = out / SAVED_RECIPE
     try:
@@ -74,18 +176,25 @@ def resuming(recipe: PipelineRecipe, out: Path, stages: Sequence[StageName]) -> 
         save_pipeline_recipe(recipe, saved)
     except OSError as error:
         raise InputError(f"{out} cannot be used for a run: {error}") from None
-    command = "run" if len(stages) > 1 else stages[0]
-    until = f" --until {stages[-1]}" if command == "run" and stages[-1] != STAGES[-1] else ""
-    return (
-        f"genprm train {command} {shlex.quote(os.fspath(saved))} --out {shlex.quote(os.fspath(out))}{until}"
-    )
+    parts = ["genprm", "train", command, os.fspath(saved), "--out", os.fspath(out)]
+    if command == "run" and stages[-1] != stages_of(recipe)[-1]:
+        parts += ["--until", stages[-1]]
+    if settings is not None:
+        parts += ["--workers", str(settings.workers)]
+        parts += [] if settings.address is None else ["--ray", settings.address]
+    return shlex.join(parts)
 
 
 def show_status(out: Path) -> int:
     """Print where a run is; it may be going on."""
-    recipe, statuses = asyncio.run(read_status(out))
-    show(status_table(recipe, statuses))
+    recipe, statuses, tuned = asyncio.run(found(out))
+    show(status_table(recipe, statuses, tuned))
     return FINE
+
+
+async def found(out: Path) -> tuple[PipelineRecipe, list[StageStatus], list[TuningStatus]]:
+    recipe, statuses = await read_status(out)
+    return recipe, statuses, await tuning_status(recipe, out)
 
 
 def export_records(out: Path, target: Path, stage: StageName) -> int:
@@ -95,13 +204,15 @@ def export_records(out: Path, target: Path, stage: StageName) -> int:
     return FINE
 
 
-def status_table(recipe: PipelineRecipe, statuses: Sequence[StageStatus]) -> Table:
-    """A row a stage: how many records are finished, how many go on, and why others do not."""
+def status_table(
+    recipe: PipelineRecipe, statuses: Sequence[StageStatus], tuned: Sequence[TuningStatus]
+) -> Table:
+    """A row a stage: how much is finished, how many records go on, and why others do not."""
     table = Table(title=one_line(recipe.name))
     table.add_column("stage", no_wrap=True)
     for name in ("finished", "of", "kept", "seconds"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("dropped, and why", overflow="fold")
+    table.add_column("dropped, and why; what came of it", overflow="fold")
     for status in statuses:
         reasons = [f"{count} {one_line(reason)}" for reason, count in status.dropped.items()]
         table.add_row(
@@ -112,4 +223,7 @@ def status_table(recipe: PipelineRecipe, statuses: Sequence[StageStatus]) -> Tab
             f"{status.seconds:.0f}",
             "\n".join(reasons),
         )
+    for each in tuned:
+        steps = "–" if each.steps is None else str(each.steps)
+        table.add_row(each.stage, str(each.done), steps, "", f"{each.seconds:.0f}", one_line(each.text))
     return table

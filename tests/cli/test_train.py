@@ -21,7 +21,7 @@ COMMAND = "import sys; from genprm_sdk.cli import main; sys.exit(main())"
 
 def small(path: Path, arithmetic: int) -> str:
     """The bundled recipe with few problems and completions."""
-    recipe = load_pipeline_recipe("pipeline-tiny").model_dump(mode="json")
+    recipe = load_pipeline_recipe("tiny").model_dump(mode="json")
     recipe["problems"]["worlds"] = {"arithmetic": arithmetic}
     recipe["rollouts"]["draws"] = 16
     recipe["monte_carlo"] |= {"completions": 4, "start": 4, "sequential": None}
@@ -33,7 +33,7 @@ def test_a_run_ends_with_a_table_and_a_file(tmp_path: Path, capsys: pytest.Captu
     recipe, out = small(tmp_path / "small.yaml", 4), str(tmp_path / "out")
     assert main(["train", "run", recipe, "--out", out, "--until", "label"]) == 0
     assert "monte-carlo" in capsys.readouterr().out
-    assert main(["train", "run", recipe, "--out", out]) == 0
+    assert main(["train", "run", recipe, "--out", out, "--until", "dataset"]) == 0
     table = capsys.readouterr().out
     assert main(["train", "status", out]) == 0
     assert capsys.readouterr().out == table
@@ -45,6 +45,37 @@ def test_a_run_ends_with_a_table_and_a_file(tmp_path: Path, capsys: pytest.Captu
     assert records
     assert {message["role"] for message in records[0]["messages"]} == {"system", "user", "assistant"}
     assert main(["train", "export", out, "--to", str(tmp_path / "l.jsonl"), "--stage", "label"]) == 0
+
+
+@pytest.mark.timeout(400)
+def test_a_run_ends_with_a_file_that_verifies(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out, path = tmp_path / "out", Path(small(tmp_path / "small.yaml", 4))
+    recipe = yaml.safe_load(path.read_text())
+    recipe["rl"] = {"steps": 1, "prompts_per_step": 2, "generations": 2, "rows": 4, "balance": False}
+    path.write_text(yaml.safe_dump(recipe))
+    assert main(["train", "run", str(path), "--out", str(out)]) == 0
+    assert "tiny-Q8_0.gguf" in capsys.readouterr().out
+    assert (out / "rl" / "model" / "config.json").is_file()
+    card = (out / "export" / "README.md").read_text(encoding="utf-8")
+    assert "genprm-mini" in card
+    assert "monte-carlo" in card
+    solution = tmp_path / "solution.json"
+    solution.write_text(
+        json.dumps({"problem": "2 + 3 * 4 =", "steps": ["Step 1: 3 * 4 = 12.", "Step 2: 2 + 12 = 15."]})
+    )
+    assert main(["check", str(solution), "--model", str(out / "export" / "tiny-Q8_0.gguf"), "--json"]) in (
+        0,
+        1,
+    )
+    report = json.loads(capsys.readouterr().out)
+    assert [step["paths"][0]["verdict"] is not None for step in report["steps"]] == [True, True]
+
+
+def test_a_part_that_the_recipe_lacks_is_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", "rl", small(tmp_path / "small.yaml", 4), "--out", str(tmp_path / "out")]) == 2
+    assert "does not describe rl: add a part `rl`" in capsys.readouterr().err
 
 
 def test_an_interruption_prints_the_command_that_goes_on(
@@ -73,10 +104,10 @@ def test_an_interruption_prints_the_command_that_goes_on(
     ("arguments", "complaint"),
     [
         (["run", "pipeline-huge", "--out", "{}"], "no recipe is called 'pipeline-huge'"),
-        (["run", "pipeline-tiny", "--out", "{}", "--until", "end"], "there is no stage 'end'"),
+        (["run", "tiny", "--out", "{}", "--until", "end"], "there is no stage 'end'"),
         (["status", "{}"], "holds no run"),
         (["export", "{}", "--to", "x.jsonl"], "holds no run"),
-        (["label", "pipeline-tiny", "--out", "{}"], "has finished no record yet"),
+        (["label", "tiny", "--out", "{}"], "has finished no record yet"),
     ],
 )
 def test_what_cannot_be_used_is_one_line(

@@ -4,28 +4,63 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
+from pydantic import field_validator
+
 from genprm_sdk import wording
 from genprm_sdk.errors import InputError, MissingExtraError
+from genprm_sdk.modes import Reasoning
+from genprm_sdk.types import Frozen
 
-from .records import Conversation, Kept, Message
+from .records import Conversation, Drop, Kept, Message
 from .store import StoreError
+from .variants import TRAINABLE, reduced
 
-__all__ = ["conversation", "write", "write_jsonl", "write_lines", "write_parquet"]
+__all__ = [
+    "DatasetSettings",
+    "conversation",
+    "read_conversations",
+    "write",
+    "write_jsonl",
+    "write_lines",
+    "write_parquet",
+]
 
 BATCH = 256
 
 
-def conversation(kept: Kept) -> Conversation:
+class DatasetSettings(Frozen):
+    """What a verifier is to write.
+
+    Attributes:
+        reasoning: ``direct``, ``analysis``, ``code`` or ``analysis+code`` (the paper's variants).
+    """
+
+    reasoning: Reasoning = Reasoning.ANALYSIS_CODE
+
+    @field_validator("reasoning")
+    @classmethod
+    def _trainable(cls, reasoning: Reasoning) -> Reasoning:
+        if reasoning not in TRAINABLE:
+            raise ValueError(f"reasoning must be one of {', '.join(TRAINABLE)}, not {reasoning}")
+        return reasoning
+
+
+def conversation(kept: Kept, settings: DatasetSettings) -> Conversation | Drop:
     """A kept solution as a conversation: a step is a user's message, its verification the assistant's."""
     labelled = kept.labelled
     steps = labelled.rollout.steps[: len(kept.turns)]
-    messages = [Message(role="system", content=wording.REVIEW_SYSTEM)]
+    direct = settings.reasoning is Reasoning.DIRECT
+    system = wording.DIRECT_SYSTEM if direct else wording.REVIEW_SYSTEM
+    messages = [Message(role="system", content=system)]
     train: list[tuple[int, int, int]] = []
-    for index, (step, turn) in enumerate(zip(steps, kept.turns, strict=True)):
+    for index, (step, whole) in enumerate(zip(steps, kept.turns, strict=True)):
+        turn = reduced(whole, index, settings.reasoning)
+        if turn is None:
+            return Drop(reason=f"a verification without {settings.reasoning}", detail=f"step {index + 1}")
         asked = step if index else f"{labelled.problem.text}\n{step}"
         messages.append(Message(role="user", content=asked))
         train += [(len(messages), start, end) for start, end in turn.written]
@@ -33,11 +68,30 @@ def conversation(kept: Kept) -> Conversation:
     return Conversation(
         problem=labelled.problem.text,
         domain=labelled.problem.domain,
+        reasoning=settings.reasoning,
         steps=steps,
         labels=tuple(label.correct for label in labelled.labels[: len(steps)]),
         messages=tuple(messages),
         train=tuple(train),
     )
+
+
+def read_conversations(data: Path) -> Iterator[Conversation]:
+    """The conversations of a file, one at a time.
+
+    Raises:
+        InputError: A line is none; names it.
+    """
+    try:
+        with data.open(encoding="utf-8") as file:
+            for number, line in enumerate(file, 1):
+                try:
+                    yield Conversation.model_validate_json(line)
+                except ValueError as error:
+                    reason = str(error).splitlines()[0]
+                    raise InputError(f"{data}, line {number} is no conversation: {reason}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{data} cannot be read: {error}") from None
 
 
 async def write_jsonl(records: AsyncIterator[Conversation], path: Path) -> int:
@@ -88,6 +142,7 @@ async def write_parquet(records: AsyncIterator[Conversation], path: Path) -> int
         [
             ("problem", text),
             ("domain", text),
+            ("reasoning", text),
             ("steps", pyarrow.list_(text)),
             ("labels", pyarrow.list_(pyarrow.bool_())),
             ("messages", pyarrow.list_(message)),

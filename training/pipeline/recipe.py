@@ -13,8 +13,11 @@ from genprm_sdk.backends.base import Sampling
 from genprm_sdk.errors import InputError, MissingExtraError
 from genprm_sdk.types import Frozen
 
+from ..tuning.rl import RLRecipe
+from ..tuning.settings import ExportRecipe, SFTRecipe
 from ..worlds import WORLDS
 from .consensus import ConsensusSettings
+from .dataset import DatasetSettings
 from .monte_carlo import MonteCarloSettings
 from .progress import Rule
 from .rollouts import RolloutSettings
@@ -30,6 +33,9 @@ __all__ = [
 ]
 
 Count = Annotated[int, Field(ge=1)]
+
+BUNDLED = ("tiny", "loop", "paper-7b")
+"""Recipes that come with the package, in training/recipes/."""
 
 
 class ProblemsRecipe(Frozen):
@@ -140,7 +146,7 @@ class AnswersRecipe(Frozen):
 
 
 class PipelineRecipe(Frozen):
-    """A run from problems to training data.
+    """A run from problems to training data, and on to a verifier.
 
     Attributes:
         name: Of the run, for people.
@@ -154,6 +160,12 @@ class PipelineRecipe(Frozen):
         labels: When a step is right.
         teacher: What writes rationales.
         consensus: What is kept.
+        dataset: What of it is to be written.
+        base: The model that becomes a verifier: a folder in the Hugging Face layout, a repository, or a
+            bundled model.
+        sft: How it is trained on the dataset.
+        rl: How it is trained on its own verdicts, behind ``sft`` if there is that.
+        export: As which files it is written.
         at_once: Records in work at a time, in each stage.
     """
 
@@ -168,7 +180,21 @@ class PipelineRecipe(Frozen):
     labels: Rule = Rule()
     teacher: TeacherRecipe
     consensus: ConsensusSettings = ConsensusSettings()
+    dataset: DatasetSettings = DatasetSettings()
+    base: str | None = None
+    sft: SFTRecipe | None = None
+    rl: RLRecipe | None = None
+    export: ExportRecipe | None = None
     at_once: Count = 4
+
+    @model_validator(mode="after")
+    def _trains_something(self) -> Self:
+        trained = self.sft is not None or self.rl is not None
+        if trained != (self.base is not None):
+            raise ValueError("`base`, the model that is trained, goes with `sft` or `rl`, and they with it")
+        if self.export is not None and not trained:
+            raise ValueError("`export` writes what `sft` or `rl` has trained: add one of them")
+        return self
 
 
 def save_pipeline_recipe(recipe: PipelineRecipe, path: Path) -> None:
@@ -195,8 +221,8 @@ def load_pipeline_recipe(name: str) -> PipelineRecipe:
     if not path.suffix and not path.exists():
         folder = Path(str(resources.files("genprm_sdk.training") / "recipes"))
         path = folder / f"{name}.yaml"
-        if not path.exists():
-            names = ", ".join(sorted(file.stem for file in folder.glob("pipeline-*.yaml")))
+        if name not in BUNDLED:
+            names = ", ".join(BUNDLED)
             raise InputError(f"no recipe is called {name!r}; there are {names}, or give a .yaml file")
     try:
         recipe = PipelineRecipe.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))

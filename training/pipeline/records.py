@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from genprm_sdk.modes import Reasoning
 from genprm_sdk.types import CodeStatus, Frozen
 
 __all__ = [
@@ -228,12 +229,14 @@ class Conversation(Frozen):
     """One training example in the protocol.
 
     Attributes:
+        reasoning: What its verifications consist of.
         labels: Of the steps that are verified, in order.
         train: Spans to train on: message index, start, end (in characters).
     """
 
     problem: str
     domain: str | None
+    reasoning: Reasoning = Reasoning.ANALYSIS_CODE
     steps: tuple[str, ...]
     labels: tuple[bool, ...]
     messages: tuple[Message, ...]

@@ -149,7 +149,7 @@ class _Builder:
             "label": rule,
             "rationales": [recipe.seed, _decisive(recipe.teacher), self._to_first_error],
             "consensus": recipe.consensus.model_dump(),
-            "dataset": None,
+            "dataset": recipe.dataset.model_dump(),
         }
         lineages: dict[StageName, str] = {}
         before = ""
@@ -265,7 +265,7 @@ class _Builder:
     @asynccontextmanager
     async def _dataset(self) -> AsyncIterator[Work]:
         async def work(kept: Kept) -> BaseModel:
-            return conversation(kept)
+            return conversation(kept, self._recipe.dataset)
 
         yield work
 

@@ -10,7 +10,7 @@ from genprm_sdk import Verifier, wording
 from genprm_sdk.backends import Sampling
 from genprm_sdk.sandbox import Sandbox
 from genprm_sdk.training.pipeline.consensus import ConsensusSettings, agree
-from genprm_sdk.training.pipeline.dataset import conversation
+from genprm_sdk.training.pipeline.dataset import DatasetSettings, conversation
 from genprm_sdk.training.pipeline.rationales import (
     VerifierTeacher,
     WriterTeacher,
@@ -19,6 +19,7 @@ from genprm_sdk.training.pipeline.rationales import (
     request,
 )
 from genprm_sdk.training.pipeline.records import (
+    Conversation,
     Drop,
     Estimate,
     Kept,
@@ -119,7 +120,8 @@ def test_what_is_trained_on_is_neither_forced_nor_printed() -> None:
 def test_a_conversation_has_a_message_for_each_step_and_its_verification() -> None:
     kept = agree(rationale((True, True), (True, True)), EVERY)
     assert isinstance(kept, Kept)
-    made = conversation(kept)
+    made = conversation(kept, DatasetSettings())
+    assert isinstance(made, Conversation)
     assert [m.role for m in made.messages] == ["system", "user", "assistant", "user", "assistant"]
     assert made.messages[1].content == "P\nStep 1: s"
     assert made.messages[3].content == "Step 2: s"

@@ -136,7 +136,7 @@ async def test_a_policy_that_never_answers_is_noticed_early(sums: ModuleType, tm
 
 
 async def test_the_bundled_models_go_all_the_way(tmp_path: Path) -> None:
-    recipe = load_pipeline_recipe("pipeline-tiny").model_copy(update={"at_once": 2})
+    recipe = load_pipeline_recipe("tiny").model_copy(update={"at_once": 2})
     worlds: Any = recipe.problems.model_copy(update={"worlds": {"arithmetic": 3}})
     few = recipe.monte_carlo.model_copy(update={"completions": 4, "start": 4})
     small = recipe.model_copy(update={"problems": worlds, "monte_carlo": few})
@@ -145,7 +145,7 @@ async def test_the_bundled_models_go_all_the_way(tmp_path: Path) -> None:
 
 
 def test_recipes_are_read_and_written(sums: ModuleType, tmp_path: Path) -> None:
-    recipe = load_pipeline_recipe("pipeline-tiny")
+    recipe = load_pipeline_recipe("tiny")
     save_pipeline_recipe(recipe, tmp_path / "recipe.yaml")
     assert load_pipeline_recipe(str(tmp_path / "recipe.yaml")) == recipe
     (tmp_path / "a.yaml").write_text(
@@ -176,5 +176,5 @@ def test_wrong_recipes_are_named(text: str, complaint: str, tmp_path: Path) -> N
 
 
 def test_an_unknown_recipe_names_those_there_are() -> None:
-    with pytest.raises(InputError, match="there are pipeline-tiny"):
+    with pytest.raises(InputError, match="there are tiny, loop, paper-7b"):
         load_pipeline_recipe("pipeline-huge")
