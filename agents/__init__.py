@@ -25,7 +25,7 @@ from .events import (
     replay,
 )
 from .opening import open_critic, open_policy
-from .policy import ContinuingPolicy, Message, Policy, Reply
+from .policy import ContinuingPolicy, CutOffError, Message, Policy, Reply
 from .refinement import Guard, RefinementAgent, SelfRefinement
 from .remembering import RememberingBackend
 from .replaying import ReplayCritic, ReplayPolicy
@@ -56,6 +56,7 @@ __all__ = [
     "ContinuingPolicy",
     "Corrections",
     "Critic",
+    "CutOffError",
     "Doubt",
     "Evidence",
     "Fault",

@@ -14,6 +14,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import TypedDict
 
+from ..cancellation import cancelled_once
 from ..errors import ContextLengthError, GenPRMError, InputError
 from ..events import Event
 from ..options import Budget
@@ -465,7 +466,11 @@ class Agent(ABC):
     async def _run(
         self, begun: Trajectory, budget: Budget | None, emit: Callable[[AgentEvent], None] | None
     ) -> Trajectory:
-        limits = AgentBudget.of(budget)
+        return await cancelled_once(self._done(begun, AgentBudget.of(budget), emit))
+
+    async def _done(
+        self, begun: Trajectory, limits: AgentBudget, emit: Callable[[AgentEvent], None] | None
+    ) -> Trajectory:
         needs_answer = not (begun.given and begun.attempts and begun.attempts[0].answer is None)
         run = Run(self, begun, limits, needs_answer)
         if emit is not None:

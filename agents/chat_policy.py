@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from ..errors import BackendError, ContextLengthError, InputError, MissingExtraError
-from .policy import Message, Reply
+from .policy import CutOffError, Message, Reply
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -24,7 +24,8 @@ LONGEST_ANSWER = 1_000_000
 class ChatPolicy:
     """A model behind a chat API. An async context manager; leaving closes the connections.
 
-    Failed requests are tried again by the client, with growing pauses.
+    Failed requests are tried again by the client, with growing pauses. An answer that breaks off is not,
+    because its beginning has been shown: agents ask for it again.
 
     Args:
         model: Its name there.
@@ -100,6 +101,7 @@ class ChatPolicy:
 
         Raises:
             ContextLengthError: It does not fit into the model's context.
+            CutOffError: The answer broke off.
             BackendError: The API refused, or did not answer however often it was asked.
         """
         return await self._answered(messages, seed, max_tokens, stop, show, {})
@@ -136,23 +138,28 @@ class ChatPolicy:
             raise (ContextLengthError if too_long else BackendError)(message) from error
 
     async def _streamed(self, request: dict[str, Any], show: Callable[[str], None] | None) -> Reply:
+        import openai
+
         parts: list[str] = []
         size = 0
         finish, read, written = None, None, None
         async with await self._client.chat.completions.create(**request) as chunks:
-            async for chunk in chunks:
-                if chunk.usage is not None:
-                    read, written = chunk.usage.prompt_tokens, chunk.usage.completion_tokens
-                for choice in chunk.choices[:1]:
-                    finish = choice.finish_reason or finish
-                    text = choice.delta.content if choice.delta is not None else None
-                    if text:
-                        parts.append(text)
-                        size += len(text)
-                        if show is not None:
-                            show(text)
-                if size > LONGEST_ANSWER:  # a server that does not end; leaving closes the connection
-                    return Reply("".join(parts), "length", read, written)
+            try:
+                async for chunk in chunks:
+                    if chunk.usage is not None:
+                        read, written = chunk.usage.prompt_tokens, chunk.usage.completion_tokens
+                    for choice in chunk.choices[:1]:
+                        finish = choice.finish_reason or finish
+                        text = choice.delta.content if choice.delta is not None else None
+                        if text:
+                            parts.append(text)
+                            size += len(text)
+                            if show is not None:
+                                show(text)
+                    if size > LONGEST_ANSWER:  # a server that does not end; leaving closes the connection
+                        return Reply("".join(parts), "length", read, written)
+            except openai.APIConnectionError as error:
+                raise CutOffError(f"the chat API broke off its answer: {_said(error)}") from error
         # The API calls a stop string and the model's own end by one name.
         whole = "".join(parts)
         if finish in ("length", None):
@@ -161,9 +168,10 @@ class ChatPolicy:
 
 
 class PrefilledChatPolicy(ChatPolicy):
-    """A chat API that goes on behind the last message where that is the assistant's: vLLM, SGLang.
+    """A chat API that goes on behind the last message where that is the assistant's.
 
-    Takes the same arguments.
+    vLLM, SGLang and llama-server do. One that takes the request and answers anew instead cannot be told from
+    one that goes on: its solutions then begin twice. Takes the same arguments.
     """
 
     async def continue_from(
@@ -177,10 +185,25 @@ class PrefilledChatPolicy(ChatPolicy):
         stop: Sequence[str] = (),
         show: Callable[[str], None] | None = None,
     ) -> Reply:
-        """Answer a chat with a text that begins with ``prefix``; returns what is behind it."""
+        """Answer a chat with a text that begins with ``prefix``; returns what is behind it.
+
+        Raises:
+            ContextLengthError: It does not fit into the model's context.
+            BackendError: The API refused, or did not answer however often it was asked.
+        """
+        import openai
+
         begun = [*messages, Message(role="assistant", content=prefix)]
         extra = {"continue_final_message": True, "add_generation_prompt": False}
-        return await self._answered(begun, seed, max_tokens, stop, show, extra)
+        try:
+            return await self._answered(begun, seed, max_tokens, stop, show, extra)
+        except BackendError as error:
+            if isinstance(error.__cause__, openai.BadRequestError):
+                raise BackendError(
+                    f"{error} (it was asked to go on behind the assistant's message: leave out prefill if it "
+                    "cannot)"
+                ) from error.__cause__
+            raise
 
 
 def _client(url: str | None, api_key: str | None, retries: int, patience: float) -> AsyncOpenAI:

@@ -214,6 +214,11 @@ class VerifierCritic:
         """The verifier's model."""
         return self._verifier.name
 
+    @property
+    def verifier(self) -> Verifier:
+        """Who checks."""
+        return self._verifier
+
     async def judge(self, solution: Solution, asked: Asked) -> Judgement:
         """Check a solution step by step."""
         budget = Budget(

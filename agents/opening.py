@@ -16,12 +16,12 @@ from ..options import CheckOptions
 from ..scoring import Aggregate
 from ..verifier import Verifier
 from .backend_policy import POLICY_SAMPLING, BackendPolicy
-from .chat_policy import ChatPolicy
+from .chat_policy import ChatPolicy, PrefilledChatPolicy
 from .critic import Evidence, VerifierCritic
 from .policy import Policy
 from .remembering import RememberingBackend
 
-__all__ = ["open_critic", "open_policy"]
+__all__ = ["is_chat", "open_critic", "open_policy"]
 
 
 @asynccontextmanager
@@ -32,6 +32,7 @@ async def open_policy(
     sampling: Sampling = POLICY_SAMPLING,
     max_tokens: int = 2048,
     completions: bool = False,
+    prefill: bool = False,
     system: str | None = None,
     threads: int | None = None,
     capacity: int | None = None,
@@ -46,6 +47,8 @@ async def open_policy(
         sampling: How it draws; ``top_k`` and ``min_p`` do not reach a chat API.
         max_tokens: Of one answer, at most.
         completions: Whether the address is used by its completions API, which can continue a text.
+        prefill: Whether the chat API at the address goes on behind the assistant's message; see
+            ``PrefilledChatPolicy``.
         system: A system message, for models that run here.
         threads: CPU threads.
         capacity: Sequences evaluated at once.
@@ -54,8 +57,9 @@ async def open_policy(
     Raises:
         GenPRMError: It cannot be opened.
     """
-    if name.startswith(("http://", "https://")) and not completions:
-        async with ChatPolicy(
+    if is_chat(name, model=model, completions=completions, prefill=prefill):
+        kind = PrefilledChatPolicy if prefill else ChatPolicy
+        async with kind(
             model or "",
             url=name,
             temperature=sampling.temperature,
@@ -66,12 +70,27 @@ async def open_policy(
                 chat.name = await _served(chat)
             yield chat
         return
-    if model is not None:
-        raise InputError("model is for the address of a chat API: leave it out")
     source = find_source(name, None, LoadOptions(threads, None, capacity, exact))
     key = await asyncio.to_thread(source.key)
     async with shared_backend(key, source.load) as backend:
         yield BackendPolicy(backend, sampling=sampling, max_tokens=max_tokens, system=system)
+
+
+def is_chat(name: str, *, model: str | None = None, completions: bool = False, prefill: bool = False) -> bool:
+    """Whether ``open_policy`` opens a chat API for these.
+
+    Raises:
+        InputError: It does not, and one of them is for chat APIs alone.
+    """
+    if name.startswith(("http://", "https://")) and not completions:
+        return True
+    if prefill:
+        raise InputError(
+            f"prefill is for the address of a chat API: leave it out, {name:.80} continues texts without it"
+        )
+    if model is not None:
+        raise InputError("model is for the address of a chat API: leave it out")
+    return False
 
 
 async def _served(chat: ChatPolicy) -> str:

@@ -14,12 +14,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypedDict, runtime_checkable
 
-from ..errors import GenPRMError, InputError
+from ..errors import BackendError, GenPRMError, InputError
 from .spending import Spent
 from .trajectory import Fault
 
 __all__ = [
     "ContinuingPolicy",
+    "CutOffError",
     "Message",
     "Policy",
     "Reply",
@@ -35,6 +36,10 @@ CHARACTERS_A_TOKEN = 4
 """Of a policy that does not count its tokens."""
 
 FIRST_PAUSE = 0.1
+
+
+class CutOffError(BackendError):
+    """An answer broke off while it was written. An agent asks for it again, before it gives up."""
 
 
 class Message(TypedDict):
@@ -138,8 +143,8 @@ class Speaker:
 
     Args:
         policy: Who is asked.
-        tries: How often it is asked again after an exception, itself included. Errors of this library are
-            not tried again: its adapters have done so already.
+        tries: How often it is asked again after an exception, itself included. Of this library's errors only
+            a ``CutOffError`` is: its adapters have tried again themselves what can be tried unseen.
         patience: Seconds that one answer may take.
         longest: Characters that an answer may have; a longer one is cut and not used.
         retried: Called with the exception before it is asked again.
@@ -193,12 +198,14 @@ class Speaker:
             try:
                 async with deadline:
                     return await self._asked(request)
-            except GenPRMError:
-                raise
             except Exception as error:
+                if isinstance(error, GenPRMError) and not isinstance(error, CutOffError):
+                    raise
                 if isinstance(error, TimeoutError) and deadline.expired():
                     return Fault(kind="hung", message=f"no answer within {self.patience:g} seconds")
                 tried += 1
+                if tried >= self.tries and isinstance(error, CutOffError):
+                    raise
                 if tried >= self.tries:
                     return Fault(kind="raised", message=f"{type(error).__name__}: {error}"[:500])
                 if self.retried is not None:

@@ -10,7 +10,8 @@
     │   └── ModelFileError                  the file is damaged, or not a model this library can run
     ├── AgentError (genprm_sdk.agents)      an agent could not go on; carries its trajectory
     ├── BackendError                        an engine failed while it ran
-    │   └── ClosedError                     the object was used after it was closed
+    │   ├── ClosedError                     the object was used after it was closed
+    │   └── CutOffError (genprm_sdk.agents) an answer broke off while it was written
     └── SandboxError                        the sandbox itself failed (never: the code that ran in it)
         └── SandboxUnavailable              no isolation can be set up here
 

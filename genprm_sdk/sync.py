@@ -6,20 +6,18 @@
         report = verifier.check(steps, problem=problem)
 
 An event loop runs in a thread of its own, so this also works where one is running already, as in a notebook.
+Agents without ``async`` are in ``genprm_sdk.agents.sync``.
 """
 
 from __future__ import annotations
 
-import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
-from anyio.from_thread import BlockingPortal, start_blocking_portal
-
-from . import verifier as asynchronous
-from .errors import ClosedError, GenPRMError
+from .blocking import LOOP
+from .errors import ClosedError
 from .events import Event
 from .models import VerifierSettings
 from .modes import History
@@ -27,6 +25,7 @@ from .options import CheckOptions
 from .scoring import Aggregate, SolutionScores
 from .types import Report
 from .verifier import AT_ONCE, Checked, Ranked, Steps
+from .verifier import Verifier as AsyncVerifier
 
 __all__ = ["Verifier"]
 
@@ -40,26 +39,25 @@ class Verifier:
     """
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
-        self._verifier = asynchronous.Verifier(*arguments, **named)
+        self._verifier = AsyncVerifier(*arguments, **named)
         self._resources = ExitStack()
-        self._portal: BlockingPortal | None = None
-        self._loop_thread: int | None = None
+        self._open = False
 
     def __enter__(self) -> Self:
-        with ExitStack() as resources:
-            portal = resources.enter_context(start_blocking_portal())
-            opened: AbstractContextManager[Any] = portal.wrap_async_context_manager(self._verifier)
-            resources.enter_context(opened)
-            self._loop_thread = portal.call(threading.get_ident)
-            self._resources = resources.pop_all()
-        self._portal = portal
+        self._resources.enter_context(LOOP.opened(self._verifier))
+        self._open = True
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._portal = None
+        self._open = False
         self._resources.__exit__(kind, error, trace)
+
+    @property
+    def asynchronous(self) -> AsyncVerifier:
+        """The verifier behind this one, of the event loop that all blocking objects share."""
+        return self._verifier
 
     @property
     def name(self) -> str:
@@ -120,36 +118,13 @@ class Verifier:
         )
 
     def _wait(self, work: Callable[[], Awaitable[Result]]) -> Result:
-        if self._portal is None:
-            raise ClosedError("the verifier is not open: use `with Verifier(...) as verifier:`")
-        if threading.get_ident() == self._loop_thread:
-            raise GenPRMError(
-                "a blocking verifier was called from inside its own event loop, which would wait for itself "
-                "for ever: use the asynchronous genprm_sdk.Verifier there"
-            )
-
-        async def run() -> Result:
-            return await work()
-
-        future = self._portal.start_task_soon(run)
-        try:
-            return future.result()
-        except BaseException:
-            future.cancel()
-            raise
+        self._require_open()
+        return LOOP.wait(work)
 
     def _iterate(self, begin: Callable[[], AsyncGenerator[Result, None]]) -> Iterator[Result]:
-        iterator = begin()
+        self._require_open()
+        return LOOP.iterate(begin)
 
-        async def following() -> tuple[Result] | None:
-            try:
-                return (await anext(iterator),)
-            except StopAsyncIteration:
-                return None
-
-        try:
-            while (item := self._wait(following)) is not None:
-                yield item[0]
-        finally:
-            if self._portal is not None:
-                self._wait(iterator.aclose)
+    def _require_open(self) -> None:
+        if not self._open:
+            raise ClosedError("the verifier is not open: use `with Verifier(...) as verifier:`")

@@ -15,6 +15,7 @@ from .backends.base import Backend, Sampling
 from .backends.loading import LoadOptions, ModelSource, find_source
 from .backends.shared import shared_backend
 from .batch import bounded
+from .cancellation import cancelled_once
 from .check import Check, Places
 from .errors import ClosedError, GenPRMError, InputError, ModelError, UnreadableVerdictWarning
 from .events import Event
@@ -378,7 +379,7 @@ class Verifier:
         )
 
     async def _run(self, check: Check) -> Report:
-        report = await check.run()
+        report = await cancelled_once(check.run())
         if not self._warned and _is_unreadable(report):
             self._warned = True
             warnings.warn(

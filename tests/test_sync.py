@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import anyio
 import pytest
 
 from genprm_sdk import ClosedError, Finished, GenPRMError, InputError, UnknownModelError
+from genprm_sdk.blocking import LOOP
 from genprm_sdk.sync import Verifier
 
 STEPS = ["Let's calculate A = (3 + 4 * 2) = (3 + 8) = 11."]
@@ -61,7 +63,18 @@ def test_several_threads_may_share_one() -> None:
 
 def test_a_call_from_inside_its_own_loop_says_so() -> None:
     with Verifier("genprm-mini", threads=1) as verifier:
-        portal = verifier._portal
-        assert portal is not None
-        with pytest.raises(GenPRMError, match="its own event loop"):
+        with LOOP.held() as portal, pytest.raises(GenPRMError, match="its own event loop"):
             portal.call(verifier.check, STEPS)
+
+
+def test_all_share_one_loop_which_ends_with_the_last() -> None:
+    with Verifier("genprm-mini", threads=1) as one, Verifier("genprm-mini", threads=1) as other:
+        assert one.asynchronous._opened is other.asynchronous._opened, "loaded once"
+        assert len([thread for thread in threading.enumerate() if "portal" in thread.name]) <= 1
+        with LOOP.held() as portal:
+            pass
+    with LOOP.held() as another:
+        assert another is not portal
+    events = Verifier("genprm-mini")
+    with pytest.raises(ClosedError):
+        events.stream(STEPS)

@@ -20,8 +20,10 @@ from ..modes import History, Reasoning
 from ..options import Budget, Cascade, CheckOptions, adaptive_of
 from ..sandbox import Isolation
 from . import opening
-from .agent_kinds import AgentKind, RepairKind
+from .agent_kinds import AgentKind
+from .agent_options import AgentOptions, PolicyName, ResultOptions
 from .codes import CLOSED_PIPE, FAILED, INTERRUPTED, UNUSABLE, exit_code
+from .options import Exact, File, IsolationOption, Limit, Model, Samples, Seed, Threads, grouped
 from .terminal import ReaderLeft, complain
 
 __all__ = ["app", "main"]
@@ -43,20 +45,6 @@ app.add_typer(models, name="models")
 train = typer.Typer(help="Make training data: from problems to filtered rationales.", rich_markup_mode=None)
 app.add_typer(train, name="train")
 
-Model = Annotated[
-    str,
-    typer.Option(
-        "--model",
-        help="A name that `genprm models` lists, a GGUF file, a folder of safetensors, owner/repo of a hub, "
-        "or a server's address.",
-    ),
-]
-Samples = Annotated[int, typer.Option("--samples", min=1, help="Independent verification paths a solution.")]
-Seed = Annotated[int, typer.Option("--seed", min=0, help="Decides what is drawn; see --exact.")]
-Exact = Annotated[
-    bool, typer.Option("--exact", help="The same seed gives the same result, whatever else runs; slower.")
-]
-Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Only the first records of each file.")]
 ReasoningOption = Annotated[Reasoning, typer.Option("--reasoning", help="What is written before a verdict.")]
 HistoryOption = Annotated[
     History | None,
@@ -73,13 +61,6 @@ AdaptiveOption = Annotated[
 FirstError = Annotated[
     bool, typer.Option("--stop-at-first-error", help="Leave the steps behind the first wrong one unchecked.")
 ]
-IsolationOption = Annotated[
-    Isolation | None,
-    typer.Option(
-        "--isolation", help="What must stand between code and this machine, if not the system's own wall."
-    ),
-]
-Threads = Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads of the engine.")]
 ModelName = Annotated[
     str,
     typer.Argument(metavar="NAME", help="A name that `genprm models` lists, a path, or owner/repo of a hub."),
@@ -137,7 +118,7 @@ def evaluations_root(context: typer.Context) -> None:
 
 @app.command()
 def check(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="A JSON object, array, or lines; - is stdin.")],
+    file: File,
     model: Model = opening.DEFAULT_MODEL,
     samples: Samples = 1,
     seed: Seed = 0,
@@ -189,114 +170,33 @@ def check(
     return check_file(file, request, opener(model, threads, reasoning, history, isolation, exact))
 
 
-PolicyOption = Annotated[
-    str,
-    typer.Option(
-        "--policy",
-        help="Who solves: a model as --model takes it, or the address of a chat API (http://…/v1).",
-    ),
-]
-PolicyModel = Annotated[
-    str | None, typer.Option("--policy-model", help="The model's name at that address, if it serves several.")
-]
-Turns = Annotated[int, typer.Option("--turns", min=0, help="Repairs of a solution, at most.")]
-Repair = Annotated[
-    RepairKind,
-    typer.Option(
-        "--repair", help="Write the whole solution anew, or keep the steps before the challenged one."
-    ),
-]
-EvidenceOption = Annotated[
-    str,
-    typer.Option(
-        "--evidence",
-        metavar="NAMES",
-        help="What a critique says: some of analysis, code, output, conclusion, with commas between them.",
-    ),
-]
-Threshold = Annotated[
-    float,
-    typer.Option("--threshold", min=0.0, max=1.0, help="Only steps that score below this are challenged."),
-]
-Confidence = Annotated[
-    float,
-    typer.Option(
-        "--confidence", min=0.0, max=1.0, help="And only where the paths are at least this sure of it."
-    ),
-]
-MaxSamples = Annotated[
-    int | None, typer.Option("--max-samples", min=1, help="Verifications of a problem, at most.")
-]
-MaxTokens = Annotated[
-    int | None, typer.Option("--max-tokens", min=1, help="Written tokens of a problem, at most.")
-]
-MaxSeconds = Annotated[float | None, typer.Option("--max-seconds", help="Seconds of a problem, at most.")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a problem on stdout.")]
-Pages = Annotated[Path | None, typer.Option("--html", help="Folder for one self-contained page a problem.")]
-
-
 @app.command()
+@grouped
 def refine(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="A JSON object, array, or lines; - is stdin.")],
-    policy: PolicyOption = "policy-mini",
-    policy_model: PolicyModel = None,
-    model: Model = opening.DEFAULT_MODEL,
-    turns: Turns = 3,
-    repair: Repair = RepairKind.WHOLE,
-    evidence: EvidenceOption = "analysis,conclusion",
-    threshold: Threshold = 0.5,
-    confidence: Confidence = 0.0,
-    samples: Samples = 1,
-    seed: Seed = 0,
-    json: AsJson = False,
-    limit: Limit = None,
-    max_samples: MaxSamples = None,
-    max_tokens: MaxTokens = None,
-    max_seconds: MaxSeconds = None,
-    html: Pages = None,
-    isolation: IsolationOption = None,
-    threads: Threads = None,
-    exact: Exact = False,
+    file: File,
+    policy: PolicyName = opening.DEFAULT_POLICY,
+    *,
+    options: AgentOptions,
+    results: ResultOptions,
 ) -> int:
     """Have a policy repair solutions until the verifier finds no mistake in them.
 
     A record is {"problem": ..., "steps": [...]}; one without steps is solved first. An "answer" is only
     compared with the result, an "id" is passed through.
     """
-    from ..agents import Evidence, Guard
     from .refine import AgentRequest, solve_file
 
-    bring(policy, model)
-    request = AgentRequest(
-        given=True,
-        policy=policy,
-        policy_model=policy_model,
-        model=model,
-        turns=turns,
-        repair=repair,
-        evidence=Evidence.of(evidence),
-        guard=Guard(threshold, confidence),
-        samples=samples,
-        seed=seed,
-        budget=Budget(max_samples, max_tokens, max_seconds),
-        as_json=json,
-        html=html,
-        limit=limit,
-        isolation=isolation,
-        threads=threads,
-        exact=exact,
-    )
-    return solve_file(file, request)
+    options.check(policy)
+    bring(policy, options.model)
+    return solve_file(file, AgentRequest(options, results, policy=policy, given=True))
 
 
 @app.command()
+@grouped
 def solve(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="A JSON object, array, or lines; - is stdin.")],
+    file: File,
     agent: Annotated[AgentKind, typer.Option("--agent", help="How it is solved.")] = AgentKind.REFINE,
-    policy: PolicyOption = "policy-mini",
-    policy_model: PolicyModel = None,
-    model: Model = opening.DEFAULT_MODEL,
-    turns: Turns = 3,
+    policy: PolicyName = opening.DEFAULT_POLICY,
     n: Annotated[
         int,
         typer.Option("--n", "-n", min=1, help="Attempts at a problem; candidates of each step of a search."),
@@ -306,55 +206,50 @@ def solve(
     vote: Annotated[
         bool, typer.Option("--vote", help="Of best-of-n: the answer with the largest sum of scores.")
     ] = False,
-    repair: Repair = RepairKind.WHOLE,
-    evidence: EvidenceOption = "analysis,conclusion",
-    threshold: Threshold = 0.5,
-    confidence: Confidence = 0.0,
-    samples: Samples = 1,
-    seed: Seed = 0,
-    json: AsJson = False,
-    limit: Limit = None,
-    max_samples: MaxSamples = None,
-    max_tokens: MaxTokens = None,
-    max_seconds: MaxSeconds = None,
-    html: Pages = None,
-    isolation: IsolationOption = None,
-    threads: Threads = None,
-    exact: Exact = False,
+    *,
+    options: AgentOptions,
+    results: ResultOptions,
 ) -> int:
     """Have a policy solve problems, with the verifier's help or, for comparison, without.
 
     A record is {"problem": ...}; an "answer" is only compared with the result, an "id" is passed through.
     """
-    from ..agents import Evidence, Guard
     from .refine import AgentRequest, solve_file
 
+    options.check(policy)
     alone = agent in (AgentKind.SELF_CONSISTENCY, AgentKind.SELF_REFINE)
-    bring(policy, None if alone else model)
+    bring(policy, None if alone else options.model)
     request = AgentRequest(
-        agent=agent,
-        policy=policy,
-        policy_model=policy_model,
-        model=model,
-        turns=turns,
-        n=n,
-        width=width,
-        diverse=diverse,
-        vote=vote,
-        repair=repair,
-        evidence=Evidence.of(evidence),
-        guard=Guard(threshold, confidence),
-        samples=samples,
-        seed=seed,
-        budget=Budget(max_samples, max_tokens, max_seconds),
-        as_json=json,
-        html=html,
-        limit=limit,
-        isolation=isolation,
-        threads=threads,
-        exact=exact,
+        options, results, policy=policy, agent=agent, n=n, width=width, diverse=diverse, vote=vote
     )
     return solve_file(file, request)
+
+
+@app.command()
+@grouped
+def mcp(
+    policy: Annotated[
+        str | None,
+        typer.Option(
+            "--policy",
+            help="Who repairs: a model as --model takes it, or the address of a chat API (http://…/v1). "
+            "Without one, solutions are only verified.",
+        ),
+    ] = None,
+    *,
+    options: AgentOptions,
+) -> int:
+    """Serve the verifier's tools to a client of the Model Context Protocol, on stdin and stdout.
+
+    The tools are verify_steps and, with a policy, refine_solution. Models are loaded by the first call that
+    needs them. What may be spent on a problem may be spent on a call; a call says itself how many samples and
+    turns it wants, and has these options' otherwise.
+    """
+    from .mcp import serve_tools
+
+    options.check(policy)
+    bring(policy, options.model)
+    return serve_tools(options, policy)
 
 
 @app.command()
@@ -472,11 +367,25 @@ def add_evaluation(benchmark: Benchmark, about: str) -> None:
 
 
 RecipeName = Annotated[
-    str, typer.Argument(metavar="RECIPE", help="A recipe's file, or `pipeline-tiny`, which comes with this.")
+    str, typer.Argument(metavar="RECIPE", help="A recipe's file, or `tiny`, which comes with this.")
 ]
 RunFolder = Annotated[Path, typer.Option("--out", help="Folder for the records; a stopped run goes on.")]
 FinishedRun = Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a run.")]
-STAGE_NAMES = "problems, rollouts, monte-carlo, label, rationales, consensus or dataset"
+RECORDS = "problems, rollouts, monte-carlo, label, rationales, consensus or dataset"
+Workers = Annotated[
+    int,
+    typer.Option(
+        "--workers", min=1, help="Processes that make rollouts, scores and rationales, by Ray; 1 is this one."
+    ),
+]
+RayAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--ray",
+        metavar="ADDRESS",
+        help="The Ray cluster of this machine, auto or HOST:PORT; by default one is started and ended here.",
+    ),
+]
 
 
 @train.callback(invoke_without_command=True)
@@ -490,14 +399,16 @@ def train_run(
     recipe: RecipeName,
     out: RunFolder,
     until: Annotated[
-        str, typer.Option("--until", metavar="STAGE", help=f"The last stage: {STAGE_NAMES}.")
-    ] = "dataset",
+        str | None,
+        typer.Option("--until", metavar="STAGE", help=f"The last stage: {RECORDS}, or sft, rl or export."),
+    ] = None,
+    workers: Workers = 1,
+    ray: RayAddress = None,
 ) -> int:
     """Run all stages of a recipe, or go on with them."""
-    from ..training.pipeline.stages import STAGES, stage_named
-    from .train import run_stages
+    from .train import run_until
 
-    return run_stages(recipe, out, STAGES[: STAGES.index(stage_named(until)) + 1])
+    return run_until(recipe, out, until, workers, ray)
 
 
 @train.command("status")
@@ -513,7 +424,7 @@ def train_export(
     folder: FinishedRun,
     to: Annotated[Path, typer.Option("--to", help="A .jsonl file, or for the dataset a .parquet file.")],
     stage: Annotated[
-        str, typer.Option("--stage", metavar="STAGE", help=f"Whose records: {STAGE_NAMES}.")
+        str, typer.Option("--stage", metavar="STAGE", help=f"Whose records: {RECORDS}.")
     ] = "dataset",
 ) -> int:
     """Write what a run has made to a file."""
@@ -524,23 +435,34 @@ def train_export(
 
 
 def add_stage(name: str, about: str) -> None:
-    """Add ``genprm train STAGE``; all stages take the same options."""
+    """Add ``genprm train STAGE``."""
 
     @train.command(name, help=about)
     def stage(recipe: RecipeName, out: RunFolder) -> int:
-        from ..training.pipeline.stages import stage_named
-        from .train import run_stages
+        from .train import run_stage
 
-        return run_stages(recipe, out, [stage_named(name)])
+        return run_stage(recipe, out, name)
+
+
+def add_spreadable_stage(name: str, about: str) -> None:
+    """Add ``genprm train STAGE`` for a stage that many workers can share."""
+
+    @train.command(name, help=about)
+    def stage(recipe: RecipeName, out: RunFolder, workers: Workers = 1, ray: RayAddress = None) -> int:
+        from .train import run_stage
+
+        return run_stage(recipe, out, name, workers, ray)
 
 
 add_stage("problems", "Collect problems: from worlds, or from a file with answers.")
-add_stage("rollouts", "Draw solutions of each problem until there are right and wrong ones.")
-add_stage("monte-carlo", "Complete every prefix of them: how often is the answer still reached?")
+add_spreadable_stage("rollouts", "Draw solutions of each problem until there are right and wrong ones.")
+add_spreadable_stage("monte-carlo", "Complete every prefix of them: how often is the answer still reached?")
 add_stage("label", "Label each step by these scores.")
-add_stage("rationales", "Let a teacher verify each step, with code that is executed.")
+add_spreadable_stage("rationales", "Let a teacher verify each step, with code that is executed.")
 add_stage("consensus", "Keep the solutions on which labels and teacher agree.")
 add_stage("dataset", "Write them as conversations in the protocol.")
+add_stage("sft", "Fine-tune a verifier on them.")
+add_stage("rl", "Train it on its own verdicts.")
 add_evaluation("bigbench-mistake", "BIG-Bench-Mistake: exact match of the first mistake (arXiv 2311.08516).")
 add_evaluation("processbench", "ProcessBench: F1 of finding the first wrong step (QwenLM/ProcessBench).")
 

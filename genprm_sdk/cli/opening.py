@@ -12,9 +12,10 @@ from ..options import CheckOptions
 from ..sandbox import Isolation
 from ..types import Report, Solution
 
-__all__ = ["DEFAULT_MODEL", "Checker", "OpenChecker", "open_verifier"]
+__all__ = ["DEFAULT_MODEL", "DEFAULT_POLICY", "Checker", "OpenChecker", "open_verifier"]
 
 DEFAULT_MODEL = "genprm-mini"
+DEFAULT_POLICY = "policy-mini"
 
 
 class Checker(Protocol):

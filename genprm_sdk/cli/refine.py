@@ -7,12 +7,11 @@ import json
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..agents import (
     Agent,
-    AgentBudget,
     AgentError,
     AgentEvent,
     AgentFinished,
@@ -20,9 +19,6 @@ from ..agents import (
     AttemptJudged,
     AttemptWritten,
     BestOfN,
-    Evidence,
-    Guard,
-    Policy,
     RefinementAgent,
     SelfConsistency,
     SelfRefinement,
@@ -30,16 +26,13 @@ from ..agents import (
     Trajectory,
     TurnFinished,
     TurnStarted,
-    open_critic,
-    open_policy,
 )
 from ..agents.terminal import render_trajectory
 from ..errors import ClosedError, GenPRMError, InputError, ModelError
 from ..evaluation.reading import Broken, Place, Record, read_file, read_records
-from ..options import Budget, CheckOptions
-from ..sandbox import Isolation
 from ..types import Solution
-from .agent_kinds import AgentKind, RepairKind
+from .agent_kinds import AgentKind
+from .agent_options import AgentOptions, ResultOptions
 from .codes import FINE, INTERRUPTED, UNUSABLE, exit_code
 from .solutions import PROBLEM_NAMES, json_name
 from .terminal import Progress, complain, note, show, write_line
@@ -54,52 +47,26 @@ class AgentRequest:
     """What the user asked for.
 
     Attributes:
+        options: Who writes and judges, how, and for how much.
+        results: Which problems, and how their results are shown.
+        policy: Who writes: a model, or the address of a chat API.
         agent: Which one.
         given: Whether the records' own solutions are refined; those without one are solved.
-        policy: Who writes: a model, or the address of a chat API.
-        policy_model: The model's name at that address.
-        model: Who judges.
-        turns: Repairs at most.
         n: Attempts, or candidates of a step.
         width: Beginnings that a search keeps.
         diverse: Whether each of them is searched on its own.
         vote: Whether answers with the largest sum of scores win.
-        repair: How a solution is repaired.
-        evidence: What goes into a critique.
-        guard: Which steps are challenged.
-        samples: Verification paths a step.
-        seed: Decides what is drawn.
-        budget: Of each problem.
-        as_json: Whether results are for programs.
-        html: A folder for one page a problem.
-        limit: How many records to take.
-        isolation: What must stand between code and this machine.
-        threads: CPU threads of each engine.
-        exact: Whether the same seed gives the same result.
     """
 
+    options: AgentOptions
+    results: ResultOptions
+    policy: str
     agent: AgentKind = AgentKind.REFINE
     given: bool = False
-    policy: str = "policy-mini"
-    policy_model: str | None = None
-    model: str = "genprm-mini"
-    turns: int = 3
     n: int = 4
     width: int = 2
     diverse: bool = False
     vote: bool = False
-    repair: RepairKind = RepairKind.WHOLE
-    evidence: Evidence = field(default_factory=lambda: Evidence(conclusion=True))
-    guard: Guard = field(default_factory=Guard)
-    samples: int = 1
-    seed: int = 0
-    budget: Budget = field(default_factory=AgentBudget)
-    as_json: bool = False
-    html: Path | None = None
-    limit: int | None = None
-    isolation: Isolation | None = None
-    threads: int | None = None
-    exact: bool = False
 
 
 @dataclass(frozen=True)
@@ -159,11 +126,11 @@ def solve_file(file: str, request: AgentRequest) -> int:
         ReaderLeft: Nobody reads the results.
     """
     records = read_problems(file, request)
-    if request.html is not None:
+    if request.results.html is not None:
         try:
-            request.html.mkdir(parents=True, exist_ok=True)
+            request.results.html.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise unwritable(request.html, error) from None
+            raise unwritable(request.results.html, error) from None
     outcomes = Outcomes(len(records))
     try:
         asyncio.run(solve_records(records, request, outcomes))
@@ -221,10 +188,16 @@ async def watched(
     events: AsyncGenerator[AgentEvent, None]
     if problem.solution is not None and isinstance(agent, RefinementAgent):
         events = agent.stream_refine(
-            problem.text, problem.solution.steps, budget=request.budget, seed=request.seed, id=name
+            problem.text,
+            problem.solution.steps,
+            budget=request.options.budget(),
+            seed=request.results.seed,
+            id=name,
         )
     else:
-        events = agent.stream(problem.text, budget=request.budget, seed=request.seed, id=name)
+        events = agent.stream(
+            problem.text, budget=request.options.budget(), seed=request.results.seed, id=name
+        )
     try:
         async with aclosing(events):
             async for event in events:
@@ -267,7 +240,7 @@ def present(
         outcomes.done += 1
         outcomes.answered += trajectory.answer is not None
         outcomes.verified += trajectory.verified
-    if request.as_json:
+    if request.results.json:
         fields = trajectory.model_dump(mode="json")
         head = {
             "id": problem.id,
@@ -278,8 +251,8 @@ def present(
         write_line(json.dumps({**head, **{name: value for name, value in fields.items() if name != "id"}}))
     else:
         show(render_trajectory(trajectory, problem.title))
-    if request.html is not None:
-        page = request.html / f"{problem.place.number:04d}.html"
+    if request.results.html is not None:
+        page = request.results.html / f"{problem.place.number:04d}.html"
         try:
             page.write_text(trajectory.to_html(problem.title), encoding="utf-8", errors="backslashreplace")
         except OSError as error:
@@ -289,40 +262,26 @@ def present(
 @asynccontextmanager
 async def open_agent(request: AgentRequest) -> AsyncIterator[Agent]:
     """The agent that was asked for, with its models loaded."""
+    options = request.options
     async with AsyncExitStack() as stack:
-        policy = await stack.enter_async_context(
-            open_policy(
-                request.policy, model=request.policy_model, threads=request.threads, exact=request.exact
-            )
-        )
+        policy = await stack.enter_async_context(options.open_policy(request.policy))
         if request.agent == AgentKind.SELF_CONSISTENCY:
             yield SelfConsistency(policy, n=request.n)
             return
         if request.agent == AgentKind.SELF_REFINE:
-            yield SelfRefinement(policy, turns=request.turns)
+            yield SelfRefinement(policy, turns=options.turns)
             return
-        critic = await stack.enter_async_context(
-            open_critic(
-                request.model,
-                evidence=request.evidence,
-                options=CheckOptions(samples=request.samples),
-                threads=request.threads,
-                exact=request.exact,
-                isolation=request.isolation,
-            )
-        )
-        made: dict[AgentKind, Callable[[Policy], Agent]] = {
-            AgentKind.REFINE: lambda each: RefinementAgent(
-                each, critic, turns=request.turns, repair=request.repair.value, guard=request.guard
+        critic = await stack.enter_async_context(options.open_critic())
+        made: dict[AgentKind, Callable[[], Agent]] = {
+            AgentKind.REFINE: lambda: options.refinement(policy, critic),
+            AgentKind.BEST_OF_N: lambda: BestOfN(
+                policy, critic, n=request.n, select="vote" if request.vote else "best"
             ),
-            AgentKind.BEST_OF_N: lambda each: BestOfN(
-                each, critic, n=request.n, select="vote" if request.vote else "best"
-            ),
-            AgentKind.STEP_SEARCH: lambda each: StepSearch(
-                each, critic, width=request.width, expand=request.n, diverse=request.diverse
+            AgentKind.STEP_SEARCH: lambda: StepSearch(
+                policy, critic, width=request.width, expand=request.n, diverse=request.diverse
             ),
         }
-        yield made[request.agent](policy)
+        yield made[request.agent]()
 
 
 def read_problems(file: str, request: AgentRequest) -> list[Problem | Broken]:
@@ -340,7 +299,7 @@ def read_problems(file: str, request: AgentRequest) -> list[Problem | Broken]:
         raise InputError(f'{name} holds no records: give objects like {{"problem": "..."}}')
     return [
         record if isinstance(record, Broken) else problem_of(record, given=request.given)
-        for record in records[: request.limit]
+        for record in records[: request.results.limit]
     ]
 
 

@@ -12,7 +12,17 @@ import pytest
 
 pytest.importorskip("openai")
 
-from genprm_sdk.agents import AgentError, ChatPolicy, PrefilledChatPolicy, RefinementAgent, open_policy
+from genprm_sdk.agents import (
+    AgentError,
+    AgentFinished,
+    ChatPolicy,
+    CutOffError,
+    PolicyRetried,
+    PolicyWrote,
+    PrefilledChatPolicy,
+    RefinementAgent,
+    open_policy,
+)
 from genprm_sdk.errors import BackendError, ContextLengthError, InputError
 
 from .scripted import PROBLEM, RIGHT, Marking
@@ -33,6 +43,10 @@ def streamed(*texts: str, finish: str | None = "stop", usage: bool = True) -> li
     return chunks
 
 
+class Cut(list[dict[str, Any]]):
+    """Chunks behind which the connection breaks."""
+
+
 @asynccontextmanager
 async def serving(handler: Handler) -> AsyncIterator[str]:
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -44,11 +58,13 @@ async def serving(handler: Handler) -> AsyncIterator[str]:
             status, answer = handler(path, body)
             if isinstance(answer, list):
                 kind = "text/event-stream"
-                text = "".join(f"data: {json.dumps(each)}\n\n" for each in answer) + "data: [DONE]\n\n"
+                text = "".join(f"data: {json.dumps(each)}\n\n" for each in answer)
+                text += "" if isinstance(answer, Cut) else "data: [DONE]\n\n"
             else:
                 kind, text = "application/json", json.dumps(answer)
             data = text.encode()
-            start = f"HTTP/1.1 {status} X\r\nContent-Type: {kind}\r\nContent-Length: {len(data)}\r\n"
+            length = len(data) + isinstance(answer, Cut)
+            start = f"HTTP/1.1 {status} X\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n"
             writer.write(f"{start}Connection: close\r\nretry-after-ms: 1\r\n\r\n".encode() + data)
             await writer.drain()
         writer.close()
@@ -103,6 +119,39 @@ async def test_a_prefix_is_the_assistants_beginning() -> None:
     assert asked[0]["stop"] == ["\n\n"]
 
 
+async def test_an_api_that_cannot_continue_says_what_to_leave_out() -> None:
+    def handler(path: str, body: dict[str, Any]) -> tuple[int, Any]:
+        return 400, {"error": {"message": "Unrecognized request argument: continue_final_message"}}
+
+    async with serving(handler) as url, PrefilledChatPolicy("m", url=url) as policy:
+        with pytest.raises(BackendError, match=r"continue_final_message.*leave out prefill"):
+            await policy.continue_from([{"role": "user", "content": "hi"}], "Step 1")
+
+
+async def test_a_name_that_is_not_served_is_said_in_one_line() -> None:
+    def handler(path: str, body: dict[str, Any]) -> tuple[int, Any]:
+        return 404, {"error": {"message": f"The model `{body['model']}` does not exist."}}
+
+    async with serving(handler) as url, open_policy(url, model="nobody") as policy:
+        with pytest.raises(AgentError, match=r"failed on nobody: .*does not exist") as caught:
+            await RefinementAgent(policy, Marking()).solve(PROBLEM)
+    assert "\n" not in str(caught.value)
+    assert caught.value.trajectory.attempts == ()
+
+
+async def test_an_empty_message_is_the_attempts_fault_and_costs_a_turn() -> None:
+    answers = iter([streamed(), streamed(" "), streamed(RIGHT)])
+
+    def handler(path: str, body: dict[str, Any]) -> tuple[int, Any]:
+        return 200, next(answers)
+
+    async with serving(handler) as url, ChatPolicy("m", url=url) as policy:
+        trajectory = await RefinementAgent(policy, Marking(), turns=2).solve(PROBLEM)
+    faults = [attempt.fault and attempt.fault.kind for attempt in trajectory.attempts]
+    assert faults == ["empty", "empty", None]
+    assert (trajectory.answer, trajectory.stopped, len(trajectory.turns)) == ("4", "verified", 3)
+
+
 async def test_a_failing_api_is_asked_again_and_then_surfaces_with_the_trajectory() -> None:
     count = 0
 
@@ -119,6 +168,38 @@ async def test_a_failing_api_is_asked_again_and_then_surfaces_with_the_trajector
         with pytest.raises(AgentError, match="overloaded") as caught:
             await agent.solve(PROBLEM)
     assert isinstance(caught.value.__cause__, BackendError)
+    assert caught.value.trajectory.stopped == "error"
+
+
+async def test_an_answer_that_breaks_off_is_asked_for_again() -> None:
+    answers = iter([Cut(streamed("Step 1: wr", finish=None, usage=False)), streamed(RIGHT)])
+
+    def handler(path: str, body: dict[str, Any]) -> tuple[int, Any]:
+        return 200, next(answers)
+
+    async with serving(handler) as url, ChatPolicy("m", url=url) as policy:
+        events = [event async for event in RefinementAgent(policy, Marking()).stream(PROBLEM)]
+    kinds = [type(event) for event in events if isinstance(event, PolicyWrote | PolicyRetried)]
+    assert kinds == [PolicyWrote, PolicyRetried, PolicyWrote]
+    assert isinstance(events[-1], AgentFinished)
+    assert events[-1].trajectory.answer == "4"
+    assert events[-1].trajectory.attempts[0].text == RIGHT
+
+
+async def test_an_answer_that_always_breaks_off_surfaces_with_the_trajectory() -> None:
+    count = 0
+
+    def handler(path: str, body: dict[str, Any]) -> tuple[int, Any]:
+        nonlocal count
+        count += 1
+        return 200, Cut(streamed("Step 1", finish=None, usage=False))
+
+    async with serving(handler) as url, ChatPolicy("m", url=url, retries=0) as policy:
+        with pytest.raises(CutOffError, match="broke off its answer"):
+            await policy([{"role": "user", "content": "hi"}])
+        with pytest.raises(AgentError, match="broke off its answer") as caught:
+            await RefinementAgent(policy, Marking(), tries=2).solve(PROBLEM)
+    assert count == 3
     assert caught.value.trajectory.stopped == "error"
 
 

@@ -28,6 +28,15 @@ sys.stdin.read()
 @contextmanager
 def llama_server(model: Path, context: int, slots: int = 4) -> Iterator[str]:
     """Its address; it ends with the block."""
+    with llama_server_process(model, context, slots) as (address, _):
+        yield address
+
+
+@contextmanager
+def llama_server_process(
+    model: Path, context: int, slots: int = 4
+) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """Its address and its process; it ends with the block."""
     command = [sys.executable, "-c", PROGRAM, str(model), str(context), str(slots)]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
@@ -37,7 +46,7 @@ def llama_server(model: Path, context: int, slots: int = 4) -> Iterator[str]:
         try:
             address = process.stdout.readline().strip()
             assert address.startswith("http"), "the server has not started"
-            yield address
+            yield address, process
         finally:
             process.stdin.close()
             try:

@@ -14,6 +14,9 @@ import pytest
 
 from genprm_sdk.agents import Trajectory
 from genprm_sdk.cli import main
+from genprm_sdk.models import find_model
+
+from ..backends.llama_server import llama_server
 
 Write = Callable[..., str]
 
@@ -66,6 +69,7 @@ def test_every_agent_solves(agent: str, lines_file: Write, capsys: pytest.Captur
         (["--max-seconds", "-1"], "Budget.seconds"),
         (["--agent", "nobody"], "nobody"),
         (["--policy-model", "x"], "leave it out"),
+        (["--prefill"], "continues texts without it"),
     ],
 )
 def test_what_cannot_be_used_is_said_in_one_line(
@@ -87,6 +91,21 @@ def test_a_record_that_cannot_be_used_costs_no_model(
 ) -> None:
     assert main(["refine", lines_file(record)]) == 2
     assert capsys.readouterr().err.splitlines()[-1] == "0 of 1 problem: 0 answered, 1 failed"
+
+
+def test_a_chat_api_repairs_from_the_challenged_step_on(
+    lines_file: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("openai")
+    pytest.importorskip("xllamacpp")
+    arguments = ["--prefill", "--repair", "prefix", "--turns", "1", "--json", "--threads", "1"]
+    given = {**GIVEN, "steps": ["Step 1: 2 + 2 = 4.", *GIVEN["steps"]]}  # type: ignore[misc]
+    with llama_server(find_model("policy-mini")[1], 2048) as address:
+        assert main(["refine", lines_file(given), "--policy", f"{address}/v1", *arguments]) == 0
+    trajectory = json.loads(capsys.readouterr().out)
+    challenge, repaired = trajectory["turns"][1]["challenge"], trajectory["attempts"][1]
+    assert repaired["kept"] == challenge["step"]
+    assert repaired["steps"][: repaired["kept"]] == given["steps"][: repaired["kept"]]
 
 
 SLOW = """
