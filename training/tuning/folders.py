@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 
 from safetensors.torch import save_file
 
 from genprm_sdk.errors import InputError, ModelFileError
-from genprm_sdk.models import VerifierSettings, locate, read_gguf_metadata
+from genprm_sdk.models import VerifierSettings, fetch, locate, read_gguf_metadata
 
 from ..sft import TIED, build_model, load_tied
 from ..tokenizer import CHAT_TEMPLATE, SPECIAL_TOKENS
@@ -21,21 +22,24 @@ def base_folder(model: str, target: Path) -> Path:
     """The folder of a model that can be trained on.
 
     Args:
-        model: A folder in the Hugging Face layout; or a bundled model's name or a GGUF file that this
-            library's training wrote, whose weights are then written to ``target`` in float32.
+        model: A folder in the Hugging Face layout, or a repository of a hub that was downloaded; or a bundled
+            model's name or a GGUF file that this library's training wrote, whose weights are then written to
+            ``target`` in float32.
         target: A folder that may be written.
 
     Raises:
-        InputError: It is the address of a server or a model that is not on this machine.
+        InputError: It is the address of a server.
+        DownloadError: It is a repository that is not on this machine.
         UnknownModelError: There is no such model.
         ModelFileError: The file is damaged, or none that this library's training wrote.
     """
     located = locate(model)
-    if located.path is None:
-        raise InputError(f"{model:.80} cannot be trained on: fetch its folder first (genprm models pull)")
-    if located.path.is_dir():
-        return located.path
-    folder_of_file(located.path, target)
+    if located.kind == "server":
+        raise InputError(f"{model:.80} is a server: a model that is trained must be a folder or a repository")
+    path = located.path or asyncio.run(fetch(located, offline=True))
+    if path.is_dir():
+        return path
+    folder_of_file(path, target)
     return target
 
 
