@@ -22,7 +22,6 @@ from pathlib import Path
 from genprm_sdk.agents import Evidence, RefinementAgent, Trajectory, open_critic, open_policy
 from genprm_sdk.training.worlds import WORLDS
 
-LEVELS = (50, 100, 200)
 DOMAINS = ("arithmetic", "word_problems", "tracking")
 
 
@@ -65,10 +64,11 @@ def forget_peak() -> None:
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
 
 
-async def solved(wanted: Sequence[str], at_once: int, threads: int) -> Measured:
+async def solved(wanted: Sequence[str], at_once: int, arguments: argparse.Namespace) -> Measured:
     """Solve all; every one must come to an end, and nothing may be held afterwards."""
-    critic_opened = open_critic("genprm-mini", evidence=Evidence(conclusion=True), threads=threads)
-    async with open_policy("policy-mini", threads=threads) as policy, critic_opened as critic:
+    options = {"threads": arguments.threads, "capacity": arguments.capacity or None}
+    critic_opened = open_critic("genprm-mini", evidence=Evidence(conclusion=True), **options)
+    async with open_policy("policy-mini", **options) as policy, critic_opened as critic:
         agent = RefinementAgent(policy, critic, turns=3)
         room = asyncio.Semaphore(at_once)
 
@@ -98,11 +98,11 @@ async def solved(wanted: Sequence[str], at_once: int, threads: int) -> Measured:
 
 
 async def measure(arguments: argparse.Namespace) -> None:
-    wanted = problems(max(LEVELS))
-    alone = await solved(wanted[: arguments.alone], 1, arguments.threads)
+    wanted = problems(max(*arguments.levels, arguments.alone))
+    alone = await solved(wanted[: arguments.alone], 1, arguments)
     show("one at a time", alone, alone)
-    for level in LEVELS:
-        show(f"{level} at once", await solved(wanted[:level], level, arguments.threads), alone)
+    for level in arguments.levels:
+        show(f"{level} at once", await solved(wanted[:level], level, arguments), alone)
 
 
 def show(name: str, run: Measured, alone: Measured) -> None:
@@ -122,7 +122,11 @@ def show(name: str, run: Measured, alone: Measured) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--alone", type=int, default=40, help="problems that are solved one at a time")
+    parser.add_argument("--levels", type=int, nargs="+", default=[50, 100, 200], help="problems at once")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument(
+        "--capacity", type=int, default=4, help="sequences that each model evaluates at once; 0: its default"
+    )
     arguments = parser.parse_args()
     if sys.platform != "linux":
         parser.error("the memory is read from Linux's /proc")

@@ -27,6 +27,8 @@ DATA = (
     "genprm_sdk/models/data/*",
     "genprm_sdk/report/*.css",
     "genprm_sdk/training/recipes/*.yaml",
+    "genprm_sdk/training/pipeline/recipes/*.yaml",
+    "genprm_sdk/training/tuning/launch/*.yaml",
 )
 NOT_SHIPPED = shutil.ignore_patterns("__pycache__", "*.pyc", ".*")
 

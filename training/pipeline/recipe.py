@@ -34,9 +34,6 @@ __all__ = [
 
 Count = Annotated[int, Field(ge=1)]
 
-BUNDLED = ("tiny", "loop", "paper-7b")
-"""Recipes that come with the package, in training/recipes/."""
-
 
 class ProblemsRecipe(Frozen):
     """Where problems come from: one of the two.
@@ -219,10 +216,10 @@ def load_pipeline_recipe(name: str) -> PipelineRecipe:
 
     path = Path(name)
     if not path.suffix and not path.exists():
-        folder = Path(str(resources.files("genprm_sdk.training") / "recipes"))
+        folder = Path(str(resources.files(__package__) / "recipes"))
         path = folder / f"{name}.yaml"
-        if name not in BUNDLED:
-            names = ", ".join(BUNDLED)
+        if not path.exists():
+            names = ", ".join(sorted(file.stem for file in folder.glob("*.yaml")))
             raise InputError(f"no recipe is called {name!r}; there are {names}, or give a .yaml file")
     try:
         recipe = PipelineRecipe.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))

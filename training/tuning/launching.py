@@ -109,8 +109,7 @@ def _command(launch: str | None, processes: int) -> list[str]:
         return [sys.executable, "-m", MODULE]
     configuration = Path(launch)
     if not configuration.suffix:
-        shipped = Path(str(resources.files("genprm_sdk.training") / "recipes"))
-        configuration = shipped / f"accelerate-{launch}.yaml"
+        configuration = Path(str(resources.files(__package__) / "launch")) / f"{launch}.yaml"
     if not configuration.is_file():
         raise InputError(
             f"launch is {launch!r:.80}: it must be fsdp, deepspeed, or an accelerate configuration's file"

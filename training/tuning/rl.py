@@ -29,8 +29,8 @@ RLProgress = dict[str, float]
 Count = Annotated[int, Field(ge=1)]
 
 NEEDED = ("trl", "datasets", "accelerate")
-NOT_DECISIVE = {"rows", "save_every", "gradient_checkpointing", "report_to"}
-"""Of the recipe: what does not decide the result, so that a training may go on with another."""
+NOT_DECISIVE = {"steps", "rows", "save_every", "gradient_checkpointing", "report_to"}
+"""Of the recipe: what does not decide what a step does, so that a training may go on with another."""
 
 
 class RLRecipe(Frozen):
@@ -40,7 +40,8 @@ class RLRecipe(Frozen):
     the model drew, as in DAPO (arXiv 2503.14476).
 
     Attributes:
-        steps: Batches of turns that are written and learnt from.
+        steps: Batches of turns that are written and learnt from. A finished training goes on where more are
+            wanted.
         prompts_per_step: Steps of solutions that are learnt from in each.
         generations: How often each is judged: a turn is held against the others of its group.
         candidates: Prompts that are judged for each that is learnt from. Of their groups those come first
@@ -159,8 +160,9 @@ def train_rl(
             "weights": [digest_of_file(file) for file in weights],
         }
     )
-    if run.finished:
+    if run.finished and run.state()["steps"] >= recipe.steps:
         return True
+    run.tell(finished=False)
     finished = Reinforcement(folder, data, run, recipe, hear, stop).run()
     run.tell(finished=finished)
     return finished

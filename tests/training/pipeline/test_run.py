@@ -176,5 +176,5 @@ def test_wrong_recipes_are_named(text: str, complaint: str, tmp_path: Path) -> N
 
 
 def test_an_unknown_recipe_names_those_there_are() -> None:
-    with pytest.raises(InputError, match="there are tiny, loop, paper-7b"):
+    with pytest.raises(InputError, match="there are loop, paper-7b, tiny"):
         load_pipeline_recipe("pipeline-huge")

@@ -83,13 +83,17 @@ def test_two_steps_change_the_weights(mini: Path, trained: Path) -> None:
 
 
 def test_a_verifier_loads_the_model(mini: Path, trained: Path) -> None:
+    (example,) = short_examples("arithmetic", 1)
+    steps = [step.text for step in example.steps]
+
     async def checked() -> Any:
         async with Verifier(trained / "model", backend="transformers") as verifier:
-            return verifier.settings, await verifier.check(["12 * 7 = 84"], problem="12 * 7 =")
+            return verifier.settings, await verifier.check(steps, problem=example.problem)
 
     settings, report = asyncio.run(checked())
     assert settings.style == "chat"
-    assert report.steps[0].paths[0].code_runs
+    assert all(step.paths[0].verdict is not None for step in report.steps)
+    assert any(step.paths[0].code_runs for step in report.steps)
     kept = (trained / "model" / "config.json").read_text(encoding="utf-8")
     assert kept == (mini / "config.json").read_text(encoding="utf-8")
 
@@ -128,7 +132,9 @@ def test_a_training_that_was_killed_before_its_model_was_written_writes_it(
     assert all(torch.equal(written[name], expected[name]) for name in expected)
 
 
-def test_an_interrupted_training_goes_on(mini: Path, data: Path, tmp_path: Path) -> None:
+def test_an_interrupted_training_goes_on_and_may_be_made_longer(
+    mini: Path, data: Path, tmp_path: Path
+) -> None:
     def interrupt(progress: RLProgress) -> None:
         if progress["step"] == 2:
             raise KeyboardInterrupt
@@ -145,6 +151,8 @@ def test_an_interrupted_training_goes_on(mini: Path, data: Path, tmp_path: Path)
     assert [point["step"] for point in curve(tmp_path)] == [1, 2]
     state = json.loads((tmp_path / "checkpoints" / "checkpoint-2" / "trainer_state.json").read_text())
     assert state["global_step"] == 2
+    assert train_rl(mini, data, tmp_path, QUICK.model_copy(update={"steps": 3}), hear=heard.append)
+    assert [(progress["step"], progress["steps"]) for progress in heard] == [(2, 2), (3, 3)]
 
 
 def test_a_training_that_is_asked_to_stop_ends_with_a_checkpoint(
