@@ -42,7 +42,9 @@ evaluations = typer.Typer(help="Run a benchmark and print its own metric.", rich
 app.add_typer(evaluations, name="eval")
 models = typer.Typer(help="Which models there are, and which are on this machine.", rich_markup_mode=None)
 app.add_typer(models, name="models")
-train = typer.Typer(help="Train a verifier: from problems to filtered data, and on to its files.", rich_markup_mode=None)
+train = typer.Typer(
+    help="Train a verifier: from problems to filtered data, and on to its files.", rich_markup_mode=None
+)
 app.add_typer(train, name="train")
 
 ReasoningOption = Annotated[Reasoning, typer.Option("--reasoning", help="What is written before a verdict.")]
