@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+from contextlib import suppress
 from typing import BinaryIO
 
 __all__ = ["StdinLines"]
@@ -39,10 +40,8 @@ class StdinLines:
         return line
 
     def _read(self, pipe: BinaryIO) -> None:
-        try:
-            with pipe:
+        with suppress(RuntimeError):  # the loop is closed: there is nobody to tell
+            with pipe, suppress(OSError):
                 for line in pipe:
                     self._loop.call_soon_threadsafe(self._lines.put_nowait, line.decode("utf-8", "replace"))
             self._loop.call_soon_threadsafe(self._lines.put_nowait, None)
-        except (OSError, RuntimeError):  # the pipe broke, or the loop is closed: there is nobody to tell
-            return

@@ -98,8 +98,8 @@ def named(name: bytes, pids: set[int]) -> set[int]:
 
 
 def gone(pids: set[int]) -> bool:
-    """Whether all of them end within seconds: those that Ray itself ends, it does not wait for."""
-    deadline = time.monotonic() + 15
+    """Whether all of them end within a minute: those that Ray itself ends, it does not wait for."""
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         if not any(map(alive, pids)):
             return True
