@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import AsyncExitStack
 from importlib.metadata import version
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
+import anyio
 import mcp_types as types
 from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel import Server
@@ -15,9 +17,6 @@ from ..errors import GenPRMError
 from .keeping import Kept
 from .stdin import StdinLines
 from .tools import Offer, tools_of
-
-if TYPE_CHECKING:
-    import anyio
 
 __all__ = ["serve_on_stdio"]
 
@@ -79,6 +78,12 @@ async def serve_on_stdio(offer: Offer) -> None:
                 await server.run(reading, writing, server.create_initialization_options())
         except* BrokenPipeError:
             raise BrokenPipeError from None
+        except* anyio.BrokenResourceError:
+            # Cancelled between two of its streams, the protocol's package fails instead of being cancelled.
+            task = asyncio.current_task()
+            if task is None or not task.cancelling():
+                raise
+            raise asyncio.CancelledError from None
 
 
 def _refused(why: str) -> types.CallToolResult:

@@ -256,6 +256,40 @@ def test_an_interruption_ends_it_though_its_input_stays_open(busy: bool) -> None
         assert "Traceback" not in process.stderr.read()
 
 
+def test_an_interruption_that_breaks_the_protocols_own_streams_is_an_interruption() -> None:
+    code = """
+import sys, anyio
+from mcp.server.lowlevel import Server
+from genprm_sdk.cli import main
+
+async def run(self, reading, writing, options):
+    sending, receiving = anyio.create_memory_object_stream(0)
+    try:
+        print("running", file=sys.stderr, flush=True)
+        await anyio.sleep_forever()
+    finally:
+        async with anyio.create_task_group():
+            receiving.close()
+            sending.send_nowait("a message that came meanwhile")
+
+Server.run = run
+sys.exit(main(["mcp"]))
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        assert "serving" in process.stderr.readline()
+        assert process.stderr.readline() == "running\n"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
+        assert "Traceback" not in process.stderr.read()
+
+
 def test_it_takes_its_sandbox_along_when_it_is_ended() -> None:
     with started("--threads", "1") as process:
         greet(process)
