@@ -36,16 +36,24 @@ class Mix:
     """How often a step is verified in another way than analysis + executed code; the shares of all steps.
 
     Attributes:
+        direct: The verdict alone, as the system's text then asks for; the share of all solutions, whose other
+            shares are those of the rest.
         unexecuted: The code is written but its output is not shown.
         analysis_only: Analysis, then the verdict.
         code_only: Executed code without analysis.
         rewritten: Code that fails is followed by its error and by code that does not.
     """
 
+    direct: float = 0
     unexecuted: float = 0.05
     analysis_only: float = 0.05
     code_only: float = 0.05
     rewritten: float = 0.02
+
+    @property
+    def has_method(self) -> bool:
+        """Whether some steps are verified by analysis and executed code."""
+        return self.direct < 1 and self.unexecuted + self.analysis_only + self.code_only < 1
 
 
 def encode_segments(tokenizer: Tokenizer, segments: list[Segment]) -> list[int]:
@@ -66,11 +74,13 @@ Part = tuple[list[Segment], bool]
 """Segments appended together, and whether the model writes them."""
 
 
-def _trunk_parts(problem: str | None, steps: list[str]) -> list[list[Segment]]:
+def _trunk_parts(
+    problem: str | None, steps: list[str], system: str = wording.REVIEW_SYSTEM
+) -> list[list[Segment]]:
     first = steps[0] if problem is None else f"{problem}\n{steps[0]}"
     opening = [
         control(FRAME.opening),
-        content(wording.REVIEW_SYSTEM),
+        content(system),
         control(FRAME.system_to_user),
         content(first),
     ]
@@ -92,6 +102,17 @@ def _broken(code: str, setup: str, rng: random.Random) -> tuple[str, str] | None
     return None
 
 
+def _verdict_parts(opening: list[Segment], correct: bool) -> list[Part]:
+    return [
+        ([*opening, content(wording.VERDICT_OPENING)], False),
+        ([content(wording.verdict(correct))], True),
+    ]
+
+
+def _direct_parts(step: WorldStep) -> list[Part]:
+    return _verdict_parts([control(FRAME.generation)], step.correct)
+
+
 def _branch_parts(step: WorldStep, index: int, setup: str, mix: Mix, rng: random.Random) -> list[Part]:
     rationale = step.rationale
     code = rationale.code if index else setup + rationale.code
@@ -105,13 +126,10 @@ def _branch_parts(step: WorldStep, index: int, setup: str, mix: Mix, rng: random
         parts.append(([*forced, content(wording.analysis_opening(index))], False))
         parts.append(([content(f"{rationale.analysis}\n{wording.ANALYSIS_CLOSE}")], True))
         forced = []
-    judgement = wording.verdict(step.correct)
     if way == "analysis_only":
-        parts.append(([content(wording.VERDICT_OPENING)], False))
-        parts.append(([content(judgement)], True))
-        return parts
+        return [*parts, *_verdict_parts([], step.correct)]
     parts.append(([*forced, content(wording.VERIFY_OPENING)], False))
-    closing = f"{wording.VERIFY_CLOSE}{wording.VERDICT_OPENING}{judgement}"
+    closing = f"{wording.VERIFY_CLOSE}{wording.VERDICT_OPENING}{wording.verdict(step.correct)}"
     if way == "unexecuted":
         parts.append(([content(code + wording.CODE_FENCE_CLOSE + closing)], True))
         return parts
@@ -150,15 +168,19 @@ def encode_verifications(
     """
     without_problem = example.domain == "arithmetic" and min(indices) > 0 and rng.random() < WITHOUT_PROBLEM
     problem = None if without_problem else example.problem
+    direct = mix.direct > 0 and rng.random() < mix.direct
+    system = wording.DIRECT_SYSTEM if direct else wording.REVIEW_SYSTEM
     trunk = Row()
     ends: list[int] = []
-    for part in _trunk_parts(problem, [step.text for step in example.steps[: max(indices) + 1]]):
+    for part in _trunk_parts(problem, [step.text for step in example.steps[: max(indices) + 1]], system):
         trunk.add(encode_segments(tokenizer, part), TRUNK_WEIGHT)
         ends.append(len(trunk))
     branches = []
     for index in sorted(indices):
+        step = example.steps[index]
+        parts = _direct_parts(step) if direct else _branch_parts(step, index, example.setup, mix, rng)
         row = Row()
-        for segments, written in _branch_parts(example.steps[index], index, example.setup, mix, rng):
+        for segments, written in parts:
             row.add(encode_segments(tokenizer, segments), 1.0 if written else 0.0)
         if longest is None or ends[index] + len(row) <= longest:
             branches.append(Branch(ends[index], row))

@@ -70,6 +70,7 @@ class Recipe(_Strict):
         shares: How often each world is drawn, relative to the others.
         branches: At most so many steps of one solution are verified, by world; ``others`` for the rest.
         mix: How steps are verified.
+        distinct: So many different examples of each world, again and again; None for ever new ones.
         attempts: The second round, if there is one.
         start_from_solver: Whether a verifier begins with the solver's weights: who can solve can copy.
     """
@@ -82,6 +83,7 @@ class Recipe(_Strict):
     shares: dict[str, Annotated[float, Field(gt=0)]]
     branches: dict[str, Annotated[int, Field(ge=1)]] = {"others": 5}
     mix: Mix = Mix()
+    distinct: Annotated[int, Field(ge=1)] | None = None
     attempts: AttemptRound | None = None
     start_from_solver: bool = False
 

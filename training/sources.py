@@ -60,10 +60,13 @@ def source_of(recipe: Recipe, tokenizer: Tokenizer, attempts: Sequence[Attempt] 
     own = None if attempts is None else _Attempts(attempts, names)
 
     def of_world(rng: random.Random, longest: int) -> Tree | None:
-        world = WORLDS[rng.choices(names, shares)[0]]
+        name = rng.choices(names, shares)[0]
+        world, its = WORLDS[name], rng
+        if recipe.distinct is not None:
+            its = random.Random(f"{recipe.schedule.seed}/distinct/{name}/{rng.randrange(recipe.distinct)}")
         if recipe.role == "verifier":
-            return verifications(world.example(rng), rng, longest)
-        return _short_enough(encode_exercise(world.exercise(rng), tokenizer), longest)
+            return verifications(world.example(its), rng, longest)
+        return _short_enough(encode_exercise(world.exercise(its), tokenizer), longest)
 
     def verifications(example: Example, rng: random.Random, longest: int) -> Tree | None:
         at_most = recipe.branches.get(example.domain, recipe.branches["others"])
@@ -97,11 +100,12 @@ def probes_of(recipe: Recipe, tokenizer: Tokenizer, count: int = 16) -> dict[str
     """Trees of fresh problems by domain, to measure a training by as it goes."""
     make: Callable[[str, random.Random], Tree | None]
     if recipe.role == "verifier":
+        mix = EXECUTED if recipe.mix.has_method else recipe.mix
 
         def make(name: str, rng: random.Random) -> Tree | None:
             example = WORLDS[name].example(rng)
             chosen = choose_steps(example, rng, 3)
-            return encode_verifications(example, chosen, tokenizer, EXECUTED, rng, recipe.schedule.longest)
+            return encode_verifications(example, chosen, tokenizer, mix, rng, recipe.schedule.longest)
     else:
 
         def make(name: str, rng: random.Random) -> Tree | None:

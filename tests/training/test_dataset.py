@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
+from genprm_sdk import wording
 from genprm_sdk.training.dataset import (
     TRUNK_WEIGHT,
     WITHOUT_PROBLEM,
@@ -30,6 +31,7 @@ WAYS = {
     "unexecuted": Mix(unexecuted=1, analysis_only=0, code_only=0, rewritten=0),
     "analysis_only": Mix(unexecuted=0, analysis_only=1, code_only=0, rewritten=0),
     "code_only": Mix(unexecuted=0, analysis_only=0, code_only=1, rewritten=0),
+    "direct": Mix(direct=1),
 }
 REWRITTEN = Mix(unexecuted=0, analysis_only=0, code_only=0, rewritten=1)
 
@@ -124,6 +126,13 @@ def test_code_only_and_a_right_first_step(tokenizer: Tokenizer) -> None:
     ]
 
 
+def test_a_verdict_alone_is_asked_for_by_the_systems_text(tokenizer: Tokenizer) -> None:
+    row = encode_step(example(), 1, tokenizer, WAYS["direct"], random.Random(0))
+    asked = SECOND.replace(wording.REVIEW_SYSTEM, wording.DIRECT_SYSTEM)
+    assert asked != SECOND
+    assert list(spans(tokenizer, row)) == [(TRUNK, asked), (FORCED, TURN + OUTPUT), (WRITTEN, NO)]
+
+
 def encode(tokenizer: Tokenizer, text: str) -> list[int]:
     return tokenizer.encode(text, add_special_tokens=False).ids
 
@@ -197,6 +206,19 @@ def test_the_mix_is_kept(tokenizer: Tokenizer) -> None:
         "unexecuted": sum("<verify>" in text and "[Code Output]" not in text for text in texts),
     }
     assert all(0.03 < count / len(texts) < 0.07 for count in counts.values()), counts
+
+
+def test_a_share_of_the_solutions_is_verified_directly(tokenizer: Tokenizer) -> None:
+    rng = random.Random(0)
+    direct = 0
+    for _ in range(400):
+        tree = encode_verifications(example(), [0, 1], tokenizer, Mix(direct=0.3), rng)
+        assert tree is not None
+        told = "solution directly" in tokenizer.decode(tree.trunk.ids)
+        for branch in tree.branches:
+            assert ("<analyze>" not in tokenizer.decode(branch.row.ids)[:40]) >= told
+        direct += told
+    assert 0.24 < direct / 400 < 0.36
 
 
 def test_the_problem_is_left_out_only_where_it_is_not_needed(tokenizer: Tokenizer) -> None:

@@ -75,6 +75,32 @@ def test_worlds_are_drawn_in_their_shares(tokenizer: Tokenizer) -> None:
     assert 0.15 < arithmetic / len(drawn) < 0.35
 
 
+def test_distinct_examples_come_again_and_again(tokenizer: Tokenizer) -> None:
+    def problems(role: str, seed: int) -> set[str]:
+        few = recipe(
+            role,
+            shares={"tracking": 1},
+            attempts=None,
+            distinct=3,
+            schedule={"steps": 10, "seed": seed},
+        )
+        drawn = texts(source_of(few, tokenizer), tokenizer, 0, count=100)
+        return {text.split("user\n")[1][:150] for text in drawn}
+
+    for role in ("verifier", "policy"):
+        assert len(problems(role, 0)) == 3
+        assert not problems(role, 0) & problems(role, 1)
+
+
+@pytest.mark.parametrize("way", ["direct", "analysis_only", "code_only"])
+def test_probes_ask_for_what_is_trained(tokenizer: Tokenizer, way: str) -> None:
+    probes = probes_of(recipe("verifier", mix={way: 1, "unexecuted": 0}), tokenizer, count=2)
+    for tree in (tree for trees in probes.values() for tree in trees):
+        written = tokenizer.decode(tree.branches[0].row.ids)
+        assert ("<analyze>" in written) == (way == "analysis_only")
+        assert ("<verify>" in written) == (way == "code_only")
+
+
 def test_a_tree_is_a_function_of_generator_and_step(tokenizer: Tokenizer) -> None:
     source = source_of(recipe("verifier"), tokenizer, attempts())
     for step in (0, 7):
