@@ -42,6 +42,8 @@ class Judged:
     Attributes:
         scores: By step and path; None where a verdict could not be read.
         tokens: Written, by step and path.
+        code: Blocks that were executed and those of them that failed, by step and path; empty where it was
+            not kept.
     """
 
     group: str
@@ -51,6 +53,7 @@ class Judged:
     scores: tuple[tuple[float | None, ...], ...]
     tokens: tuple[tuple[int, ...], ...]
     complete: bool
+    code: tuple[tuple[tuple[int, int], ...], ...] = ()
 
     def stopped(self, adaptive: Adaptive | None, samples: int | None = None) -> Stopped:
         """The same with fewer paths and a rule that stops them, as ``genprm_sdk.check`` lets them run."""
@@ -136,6 +139,10 @@ def judged_by(report: Report, labelled: Labelled) -> Judged:
         scores=tuple(tuple(path.score for path in step.paths) for step in report.steps),
         tokens=tuple(tuple(path.usage.generated_tokens for path in step.paths) for step in report.steps),
         complete=len(report.steps) == len(labelled.solution.steps),
+        code=tuple(
+            tuple((path.usage.code_runs, sum(path.usage.code_failures.values())) for path in step.paths)
+            for step in report.steps
+        ),
     )
 
 
@@ -150,6 +157,7 @@ def read(keep: Path | None) -> dict[tuple[str, int], Judged]:
                 "kinds": tuple(row["kinds"]),
                 "scores": tuple(map(tuple, row["scores"])),
                 "tokens": tuple(map(tuple, row["tokens"])),
+                "code": tuple(tuple(map(tuple, step)) for step in row.get("code", ())),
             }
         )
         for row in rows

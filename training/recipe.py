@@ -72,6 +72,8 @@ class Recipe(_Strict):
         mix: How steps are verified.
         distinct: So many different examples of each world, again and again; None for ever new ones.
         attempts: The second round, if there is one.
+        analysis_tokens: The verifier's budget for an analysis, which its file names.
+        turn_tokens: The same for a whole turn.
         start_from_solver: Whether a verifier begins with the solver's weights: who can solve can copy.
     """
 
@@ -85,6 +87,8 @@ class Recipe(_Strict):
     mix: Mix = Mix()
     distinct: Annotated[int, Field(ge=1)] | None = None
     attempts: AttemptRound | None = None
+    analysis_tokens: Annotated[int, Field(ge=1)] = 128
+    turn_tokens: Annotated[int, Field(ge=1)] = 1536
     start_from_solver: bool = False
 
     @field_validator("shares")

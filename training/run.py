@@ -266,11 +266,14 @@ def _rounds(recipe: Recipe, until: int | None) -> Iterator[tuple[int, bool]]:
 def _export(recipe: Recipe, folder: Path, tokenizer: Tokenizer) -> Path:
     result = folder / f"{recipe.model}.gguf"
     domains = tuple(recipe.shares)
-    card = (
-        VerifierCard(name=recipe.model, domains=domains)
-        if recipe.role == "verifier"
-        else PolicyCard(name=recipe.model, domains=domains)
-    )
+    card: VerifierCard | PolicyCard = PolicyCard(name=recipe.model, domains=domains)
+    if recipe.role == "verifier":
+        card = VerifierCard(
+            name=recipe.model,
+            domains=domains,
+            analysis_tokens=recipe.analysis_tokens,
+            turn_tokens=recipe.turn_tokens,
+        )
     export_model(load_weights(recipe.shape, folder / "checkpoints"), recipe.shape, tokenizer, card, result)
     return result
 

@@ -40,6 +40,7 @@ def recipe(role: str, **changes: Any) -> dict[str, Any]:
         "schedule": {"steps": 6, "tokens": 512, "checkpoint_every": 1, "probe_every": 3},
         "shares": {"arithmetic": 1.0, "dyck": 1.0},
         "attempts": {"from_step": 3, "share": 0.5, "for_each_domain": 4},
+        "turn_tokens": 300,
         **changes,
     }
 
@@ -82,6 +83,7 @@ def test_both_models_from_nothing(
         metadata = read_gguf_metadata(folder / f"tiny-{role}.gguf")
         assert metadata["genprm.role"] == role
         assert metadata["genprm.domains"] == ("arithmetic", "dyck")
+        assert metadata.get("genprm.turn_tokens") == (300 if role == "verifier" else None)
         curve = [json.loads(line) for line in (folder / "curve.jsonl").read_text().splitlines()]
         assert [line["step"] for line in curve] == sorted({line["step"] for line in curve})
         assert curve[-1]["step"] == 6

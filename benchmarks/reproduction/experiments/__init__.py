@@ -1,0 +1,34 @@
+"""The experiments, in the page's order."""
+
+from __future__ import annotations
+
+from . import (
+    best_of_n,
+    beyond,
+    components,
+    data,
+    failures,
+    labels,
+    refinement,
+    scaling,
+    sizes,
+    tokens,
+    unseen,
+)
+from .experiment import Experiment
+
+__all__ = ["EXPERIMENTS", "Experiment"]
+
+EXPERIMENTS = (
+    scaling.EXPERIMENT,
+    components.EXPERIMENT,
+    labels.EXPERIMENT,
+    refinement.EXPERIMENT,
+    best_of_n.EXPERIMENT,
+    sizes.EXPERIMENT,
+    data.EXPERIMENT,
+    tokens.EXPERIMENT,
+    failures.EXPERIMENT,
+    unseen.EXPERIMENT,
+    beyond.EXPERIMENT,
+)

@@ -1,0 +1,70 @@
+"""What an experiment is, and what it works with."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from _paths import Judged, Labelled, of_worlds
+
+from genprm_sdk.modes import Reasoning
+
+from ..models import DOMAIN, trained
+from ..results import Result
+from ..scales import Scale
+from ..verifications import Judging
+
+__all__ = ["BUNDLED", "Experiment", "Work"]
+
+BUNDLED = "genprm-mini"
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One part of the page.
+
+    Attributes:
+        name: On the command line, and of its files.
+        title: On the page.
+        run: Finds it out.
+    """
+
+    name: str
+    title: str
+    run: Callable[[Work], Awaitable[Result]]
+
+
+@dataclass(frozen=True)
+class Work:
+    """A scale, a folder in which everything is kept, and somebody who hears of progress."""
+
+    scale: Scale
+    folder: Path
+    say: Callable[[str], None]
+
+    @cached_property
+    def judging(self) -> Judging:
+        return Judging(self.folder / "judged", self.say)
+
+    def solutions(self, *domains: str, style: str | None = None) -> list[Labelled]:
+        """The same fresh solutions for all experiments."""
+        return [each for domain in domains for each in of_worlds(domain, self.scale.solutions, 0, style)]
+
+    async def by_bundled(self) -> list[Judged]:
+        """The solutions of the scale's domains by the bundled verifier, with all paths."""
+        return await self.judging.by(
+            BUNDLED, self.solutions(*self.scale.domains), self.scale.samples, called=BUNDLED
+        )
+
+    async def by_small(self, name: str, reasoning: Reasoning = Reasoning.ANALYSIS_CODE) -> list[Judged]:
+        """Solutions of the one domain by a small verifier."""
+        file = trained(name, self.scale, self.folder / "models", self.say)
+        return await self.judging.by(
+            file,
+            self.solutions(DOMAIN),
+            self.scale.variant_samples,
+            reasoning=reasoning,
+            called=f"mini-{name}",
+        )

@@ -1,0 +1,65 @@
+"""Solutions judged by verifiers, kept, so that experiments share them and a stopped one goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from _paths import Judged, Labelled, judged, read
+
+from genprm_sdk import Verifier
+from genprm_sdk.modes import Reasoning
+
+from .scoring import Hit
+
+__all__ = ["Judging", "hits"]
+
+
+class Judging:
+    """Judges, or reads what was judged before.
+
+    Args:
+        folder: Where the judgements lie, a file for each verifier, reasoning and set of solutions.
+        say: Told of progress.
+    """
+
+    def __init__(self, folder: Path, say: Callable[[str], None]) -> None:
+        self._folder = folder
+        self._say = say
+        folder.mkdir(parents=True, exist_ok=True)
+
+    async def by(
+        self,
+        model: str | Path,
+        labelled: Sequence[Labelled],
+        samples: int,
+        *,
+        reasoning: Reasoning = Reasoning.ANALYSIS_CODE,
+        called: str,
+    ) -> list[Judged]:
+        """All solutions by one verifier, in their order.
+
+        Args:
+            model: The verifier.
+            labelled: The solutions.
+            samples: Paths of each step.
+            reasoning: What it writes.
+            called: A name of verifier and solutions together.
+        """
+        keep = self._folder / f"{called}-{reasoning.value.replace('+', '-')}-{samples}.jsonl"
+        found = read(keep)
+        missing = [each for each in labelled if (each.group, each.number) not in found]
+        if missing:
+            async with Verifier(str(model), reasoning=reasoning) as verifier:
+                async for each in judged(verifier, missing, samples, keep):
+                    found[each.group, each.number] = each
+                    self._say(f"{called}, {reasoning}: {len(found)} of {len(labelled)} solutions judged")
+        return [found[each.group, each.number] for each in labelled]
+
+
+def hits(found: Sequence[Judged], samples: int | None = None) -> list[Hit]:
+    """Whether the first mistakes were found by the first paths of each step."""
+    return [
+        Hit(each.group, each.first is not None, each.stopped(None, samples).finds(each.first))
+        for each in found
+    ]
