@@ -38,7 +38,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-evaluations = typer.Typer(help="Run a benchmark and print its own metric.", rich_markup_mode=None)
+evaluations = typer.Typer(
+    help="Run a benchmark and print its own metric, or hold two runs against each other.",
+    rich_markup_mode=None,
+)
 app.add_typer(evaluations, name="eval")
 models = typer.Typer(help="Which models there are, and which are on this machine.", rich_markup_mode=None)
 app.add_typer(models, name="models")
@@ -368,6 +371,79 @@ def add_evaluation(benchmark: Benchmark, about: str) -> None:
         return evaluate(options, opener(model, threads, reasoning, history, isolation, exact))
 
 
+Problems = Annotated[
+    Path,
+    typer.Argument(metavar="DATA", help="A .jsonl file of problems with answers, or a folder of them."),
+]
+
+
+@evaluations.command("best-of-n")
+@grouped
+def evaluate_best_of_n(
+    data: Problems,
+    policy: PolicyName = opening.DEFAULT_POLICY,
+    n: Annotated[
+        str,
+        typer.Option("--n", "-n", metavar="N,N,…", help="Numbers of attempts; the most are drawn, once."),
+    ] = "1,2,4,8",
+    seed: Seed = 0,
+    limit: Limit = None,
+    out: Out = None,
+    *,
+    options: AgentOptions,
+) -> int:
+    """Best-of-N by the verifier beside a majority's vote and pass@N, on problems with answers.
+
+    A record is {"problem": ..., "answer": ...}; an "id" names it.
+    """
+    from .evaluate_agents import AgentEvaluation, evaluate_agent, read_counts
+
+    options.check(policy)
+    counts = read_counts(n)
+    bring(policy, options.model)
+    return evaluate_agent(AgentEvaluation(data, policy, options, counts, seed, limit, out))
+
+
+@evaluations.command("refine")
+@grouped
+def evaluate_refinement(
+    data: Problems,
+    policy: PolicyName = opening.DEFAULT_POLICY,
+    seed: Seed = 0,
+    limit: Limit = None,
+    out: Out = None,
+    *,
+    options: AgentOptions,
+) -> int:
+    """Accuracy after each turn of critic refinement, on problems with answers.
+
+    A record is {"problem": ..., "answer": ...}; an "id" names it.
+    """
+    from .evaluate_agents import AgentEvaluation, evaluate_agent
+
+    options.check(policy)
+    bring(policy, options.model)
+    return evaluate_agent(AgentEvaluation(data, policy, options, None, seed, limit, out))
+
+
+FinishedEvaluation = Annotated[
+    Path, typer.Argument(metavar="DIR", help="A folder that a benchmark's --out has made.")
+]
+
+
+@evaluations.command("compare")
+def compare_evaluations(
+    first: FinishedEvaluation,
+    second: FinishedEvaluation,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+    seed: Seed = 0,
+) -> int:
+    """Hold the second run against the first, on the records that both have."""
+    from .evaluate import compare_runs
+
+    return compare_runs(first, second, as_json=json, seed=seed)
+
+
 RecipeName = Annotated[
     str, typer.Argument(metavar="RECIPE", help="A recipe's file, or `tiny`, which comes with this.")
 ]
@@ -466,6 +542,10 @@ add_stage("dataset", "Write them as conversations in the protocol.")
 add_stage("sft", "Fine-tune a verifier on them.")
 add_stage("rl", "Train it on its own verdicts.")
 add_evaluation("bigbench-mistake", "BIG-Bench-Mistake: exact match of the first mistake (arXiv 2311.08516).")
+add_evaluation(
+    "labelled", "A labelled file of your own: accuracy of steps, and of finding the first wrong one."
+)
+add_evaluation("prmbench", "PRMBench: F1 of right and of wrong steps, by kind of error (arXiv 2501.03124).")
 add_evaluation("processbench", "ProcessBench: F1 of finding the first wrong step (QwenLM/ProcessBench).")
 
 

@@ -1,33 +1,35 @@
-"""``genprm eval``: a benchmark through the verifier, its metric on stdout.
+"""``genprm eval``: a benchmark through the verifier, its metric on stdout; two such runs beside each other.
 
-Knows options, progress and the table; records, results and scores are the evaluation room's.
+Knows options, progress and tables; records, results and scores are the evaluation room's.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 from rich.table import Table
 
+from ..evaluation import writing
+from ..evaluation.comparison import Comparison, Difference, compare, read_run
 from ..evaluation.datasets import Benchmark, Item, Unreadable, load
 from ..evaluation.metrics import Estimate
 from ..evaluation.outcome import Outcome
-from ..evaluation.runner import Summary, run, summarise
-from ..evaluation.store import ResultStore, Settings
-from ..models import locate
-from ..models.fingerprint import fingerprint
+from ..evaluation.page import Table as Rows
+from ..evaluation.runner import require_all_steps, run
+from ..evaluation.scaling import AVERAGE
+from ..evaluation.settings import Settings
+from ..evaluation.store import ResultStore
+from ..evaluation.summary import Summary, summarise
 from ..modes import History, Reasoning
-from ..options import adaptive_of
 from ..report.text import one_line
 from .codes import FAILED, FINE, INTERRUPTED, UNUSABLE
 from .opening import OpenChecker
-from .terminal import Progress, complain, note, show
+from .terminal import Progress, complain, note, show, write_line
 
-__all__ = ["EvalOptions", "evaluate", "summary_table"]
+__all__ = ["EvalOptions", "compare_runs", "evaluate", "plain_table", "summary_table"]
 
 SECONDS_BETWEEN_LINES = 30.0
 
@@ -54,13 +56,11 @@ class EvalOptions:
 
         Raises:
             UnknownModelError: There is no such model.
+            InputError: An option means nothing.
         """
-        located = locate(self.model)
-        adaptive_of(self.adaptive)
-        return Settings(
-            benchmark=self.benchmark,
-            model=located.name,
-            model_file=fingerprint(located),
+        return Settings.of(
+            self.benchmark,
+            self.model,
             samples=self.samples,
             seed=self.seed,
             reasoning=self.reasoning,
@@ -68,7 +68,6 @@ class EvalOptions:
             adaptive=self.adaptive,
             stop_at_first_error=self.stop_at_first_error,
             exact=self.exact,
-            version=version("genprm-sdk"),
         )
 
 
@@ -80,18 +79,24 @@ def evaluate(options: EvalOptions, open_checker: OpenChecker) -> int:
     """
     records = load(options.benchmark, options.data, options.limit)
     settings = options.settings()
-    store = None if options.out is None else ResultStore.open(options.out, settings)
-    outcomes: list[Outcome] = []
+    require_all_steps(settings, records)
+    store = None if options.out is None else ResultStore.open(options.out, settings, Outcome)
+    heard: list[Outcome] = []
     try:
-        asyncio.run(check_all(records, settings, store, open_checker, outcomes))
+        outcomes = asyncio.run(check_all(records, settings, store, open_checker, heard))
     except KeyboardInterrupt:
-        conclude_early(settings, outcomes, len(records), options.out)
+        conclude_early(settings, heard, len(records), options.out)
         return INTERRUPTED
     summary = summarise(settings, outcomes)
     show(summary_table(summary))
+    if summary.scaling:
+        show(plain_table(writing.scaling_table("The first paths alone", "paths a step", summary.scaling)))
+    if summary.published:
+        show(plain_table(writing.published_table(summary)))
     note(closing_line(outcomes))
     if store is not None:
-        note(f"saved to {store.conclude(summary)}")
+        saved = store.conclude(summary)
+        note(f"saved to {saved}; to look at: {writing.write_run(store.folder, summary, outcomes)}")
     if any(not outcome.labelled for outcome in outcomes):
         return UNUSABLE
     return FAILED if any(outcome.error is not None for outcome in outcomes) else FINE
@@ -100,10 +105,10 @@ def evaluate(options: EvalOptions, open_checker: OpenChecker) -> int:
 async def check_all(
     records: list[Item | Unreadable],
     settings: Settings,
-    store: ResultStore | None,
+    store: ResultStore[Outcome] | None,
     open_checker: OpenChecker,
     outcomes: list[Outcome],
-) -> None:
+) -> list[Outcome]:
     with Progress(every=SECONDS_BETWEEN_LINES) as progress:
 
         def heard(outcome: Outcome) -> None:
@@ -116,7 +121,7 @@ async def check_all(
 
         progress.say("loading the model")
         async with open_checker() as checker:
-            await run(checker, records, settings, store=store, on_outcome=heard)
+            return await run(checker, records, settings, store=store, on_outcome=heard)
 
 
 def conclude_early(settings: Settings, outcomes: list[Outcome], total: int, out: Path | None) -> None:
@@ -127,7 +132,7 @@ def conclude_early(settings: Settings, outcomes: list[Outcome], total: int, out:
     note(f"interrupted: {len(outcomes)} of {total} records are done{resume}")
 
 
-def closing_line(outcomes: list[Outcome]) -> str:
+def closing_line(outcomes: Sequence[Outcome]) -> str:
     undecided = sum(not outcome.decided for outcome in outcomes)
     line = f"{len(outcomes) - undecided} of {len(outcomes)} records have a verdict"
     return line + (f"; the other {undecided} count as wrong" if undecided else "")
@@ -153,23 +158,71 @@ def summary_table(summary: Summary, of: int | None = None) -> Table:
     table.add_column("records", justify="right", no_wrap=True)
     for name in ("metric", "%", "95% interval"):
         table.add_column(name, no_wrap=True, justify="left" if name == "metric" else "right")
-    for subset, scores in summary.subsets.items():
-        add_rows(table, subset, scores.records, scores.metrics)
-    if summary.average is not None:
-        add_rows(table, "unweighted mean", summary.records, summary.average)
+    for subset, records, metrics in writing.result_rows(summary):
+        add_rows(table, subset, records, metrics)
     return table
 
 
 def add_rows(table: Table, subset: str, records: int, metrics: Mapping[str, Estimate]) -> None:
     for number, (name, estimate) in enumerate(metrics.items()):
         first = (one_line(subset), str(records)) if number == 0 else ("", "")
-        table.add_row(*first, name, percent(estimate.value), interval(estimate))
+        table.add_row(*first, name, writing.shown_share(estimate.value), writing.shown_interval(estimate))
     table.add_section()
 
 
-def percent(share: float | None) -> str:
-    return "–" if share is None else f"{100 * share:.1f}"
+def plain_table(rows: Rows) -> Table:
+    """A table of the page on the terminal."""
+    table = Table(title=rows.title, caption=rows.note or None)
+    for name in rows.columns:
+        table.add_column(name, overflow="fold", justify="right" if "%" in name else "left")
+    for row in rows.rows:
+        table.add_row(*map(one_line, row))
+    return table
 
 
-def interval(estimate: Estimate) -> str:
-    return "–" if estimate.value is None else f"{percent(estimate.low)} to {percent(estimate.high)}"
+def compare_runs(first: Path, second: Path, *, as_json: bool, seed: int = 0) -> int:
+    """Show how far the second run is from the first; returns the exit code.
+
+    Raises:
+        InputError: They cannot be compared.
+    """
+    found = compare(read_run(first), read_run(second), seed)
+    if as_json:
+        write_line(found.model_dump_json())
+    else:
+        show(comparison_table(found, first, second))
+    mine, theirs = found.first.model_dump(mode="json"), found.second.model_dump(mode="json")
+    apart = [f"{name} {mine[name]} and {theirs[name]}" for name in mine if mine[name] != theirs[name]]
+    note(f"settings that differ: {', '.join(apart) or 'none'}")
+    if found.only_first or found.only_second:
+        note(
+            f"{found.records} records are in both; left out: {found.only_first} of {first} and "
+            f"{found.only_second} of {second}"
+        )
+    return FINE
+
+
+def comparison_table(found: Comparison, first: Path, second: Path) -> Table:
+    table = Table(
+        title=one_line(f"{found.first.benchmark}: {second} less {first}, {found.records} records"),
+        caption="interval of the difference: paired percentile bootstrap over records",
+    )
+    table.add_column("subset", overflow="fold")
+    table.add_column("metric", no_wrap=True)
+    for name in ("first %", "second %", "difference", "95% interval"):
+        table.add_column(name, no_wrap=True, justify="right")
+    rows = list(found.subsets.items())
+    if found.average is not None:
+        rows.append((AVERAGE, found.average))
+    for subset, metrics in rows:
+        for number, (name, apart) in enumerate(metrics.items()):
+            table.add_row(one_line(subset) if number == 0 else "", name, *difference_cells(apart))
+        table.add_section()
+    return table
+
+
+def difference_cells(apart: Difference) -> tuple[str, str, str, str]:
+    share = writing.shown_share
+    value = apart.difference.value
+    signed = "–" if value is None else f"{100 * value:+.1f}"
+    return share(apart.first), share(apart.second), signed, writing.shown_interval(apart.difference)

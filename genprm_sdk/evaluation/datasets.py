@@ -1,18 +1,22 @@
-"""The two benchmarks' record formats, and what their labels mean.
+"""The benchmarks' record formats, and what their labels mean.
 
 ProcessBench (QwenLM/ProcessBench): ``id, problem, steps, label``; the label is the first wrong step's index
 from 0, -1 if there is none. BIG-Bench-Mistake (arXiv 2311.08516): ``input, steps, mistake_index``, the index
-from 0, null if there is none. Knows nothing of models or scores.
+from 0, null if there is none. PRMBench (arXiv 2501.03124): ``idx, modified_question, modified_process,
+error_steps, classification``; the wrong steps from 1, and every other step is right. Our own, ``labelled``:
+``id, problem, steps`` and ``first_error`` (from 0, or null) or ``labels`` (true for a right step).
+Knows nothing of models or scores.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ..errors import InputError
 from ..types import Solution, first_message
@@ -20,7 +24,8 @@ from .reading import Broken, Record, encodable, read_file, read_records
 
 __all__ = ["BENCHMARKS", "Benchmark", "Item", "Unreadable", "load"]
 
-Benchmark = Literal["bigbench-mistake", "processbench"]
+Benchmark = Literal["bigbench-mistake", "labelled", "prmbench", "processbench"]
+"""What a file of labelled solutions may be."""
 
 Text = Annotated[str, Field(min_length=1)]
 
@@ -31,10 +36,11 @@ class Item:
 
     Attributes:
         key: Unique within a benchmark: the subset, a slash, the record's id (with ``#2`` for its second use).
-        subset: The name of the file it comes from, without the suffix.
+        subset: The name of the file it comes from, without the suffix; of PRMBench, the classification.
         solution: What is to be checked.
         expected: Index of the first wrong step, or None if all are right.
         place: Where the record stands.
+        labels: Whether each step is right; None where nothing is known behind the first wrong one.
     """
 
     key: str
@@ -42,6 +48,7 @@ class Item:
     solution: Solution
     expected: int | None
     place: str
+    labels: tuple[bool, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -62,11 +69,17 @@ class BenchmarkRecord(BaseModel):
     id: str | int | None = None
     steps: list[str]
 
-    def question(self) -> str:
+    def question(self) -> str | None:
         raise NotImplementedError
 
     def expected(self) -> int | None:
         raise NotImplementedError
+
+    def labels(self) -> tuple[bool, ...] | None:
+        return None
+
+    def subset(self) -> str | None:
+        return None
 
 
 class ProcessBenchRecord(BenchmarkRecord):
@@ -95,8 +108,75 @@ class BigBenchMistakeRecord(BenchmarkRecord):
         return self.mistake_index
 
 
+class PRMBenchRecord(BenchmarkRecord):
+    """One line of PRMBench."""
+
+    id: str | int | None = Field(None, validation_alias="idx")
+    steps: list[str] = Field(validation_alias="modified_process")
+    modified_question: Text
+    error_steps: list[Annotated[int, Field(ge=1)]]
+    classification: Text
+
+    @model_validator(mode="after")
+    def _the_wrong_steps_are_steps(self) -> Self:
+        last = max(self.error_steps, default=0)
+        if last > len(self.steps):
+            raise ValueError(f"error_steps says that step {last} is wrong, but there are {len(self.steps)}")
+        return self
+
+    def question(self) -> str:
+        return self.modified_question
+
+    def expected(self) -> int | None:
+        return first_wrong(self.labels())
+
+    def labels(self) -> tuple[bool, ...]:
+        return tuple(number not in self.error_steps for number in range(1, len(self.steps) + 1))
+
+    def subset(self) -> str:
+        return self.classification
+
+
+class LabelledRecord(BenchmarkRecord):
+    """One line of a file of somebody's own."""
+
+    problem: Text | None = None
+    first_error: int | None = Field(None, ge=0)
+    step_labels: list[bool] | None = Field(None, validation_alias="labels")
+
+    @model_validator(mode="after")
+    def _there_is_one_truth(self) -> Self:
+        if self.step_labels is None:
+            if "first_error" not in self.model_fields_set:
+                raise ValueError(
+                    'there is no label: give "first_error", from 0 or null, or "labels", true where right'
+                )
+            return self
+        if len(self.step_labels) != len(self.steps):
+            raise ValueError(f"there are {len(self.step_labels)} labels for {len(self.steps)} steps")
+        first = first_wrong(self.step_labels)
+        if "first_error" in self.model_fields_set and self.first_error != first:
+            raise ValueError(f"first_error is {self.first_error}, but by the labels it is {first}")
+        return self
+
+    def question(self) -> str | None:
+        return self.problem
+
+    def expected(self) -> int | None:
+        return self.first_error if self.step_labels is None else first_wrong(self.step_labels)
+
+    def labels(self) -> tuple[bool, ...] | None:
+        return None if self.step_labels is None else tuple(self.step_labels)
+
+
+def first_wrong(labels: Sequence[bool]) -> int | None:
+    return labels.index(False) if False in labels else None
+
+
 BENCHMARKS: dict[Benchmark, type[BenchmarkRecord]] = {
     "bigbench-mistake": BigBenchMistakeRecord,
+    "labelled": LabelledRecord,
+    "prmbench": PRMBenchRecord,
     "processbench": ProcessBenchRecord,
 }
 
@@ -113,8 +193,9 @@ def load(benchmark: Benchmark, path: Path, limit: int | None = None) -> list[Ite
         InputError: Nothing is there, or nothing of it is a record of this benchmark.
     """
     items: list[Item | Unreadable] = []
+    used: Counter[str] = Counter()
     for file in files(path):
-        items += subset(benchmark, file, limit)
+        items += read_subset(benchmark, file, limit, used)
     if not any(isinstance(item, Item) for item in items):
         reason = next((f"; {i.place}: {i.reason}" for i in items if isinstance(i, Unreadable)), "")
         raise InputError(f"{path} holds no usable {benchmark} record{reason}")
@@ -130,28 +211,26 @@ def files(path: Path) -> list[Path]:
     return found
 
 
-def subset(benchmark: Benchmark, file: Path, limit: int | None) -> Iterator[Item | Unreadable]:
-    used: dict[str, int] = {}
+def read_subset(
+    benchmark: Benchmark, file: Path, limit: int | None, used: Counter[str]
+) -> Iterator[Item | Unreadable]:
     name = encodable(file.stem)
     for record in read_records(read_file(file), str(file))[:limit]:
-        place = str(record.place)
-        number = f"{name}/record-{record.place.number}"
-        if isinstance(record, Broken):
-            yield Unreadable(number, name, record.message, place)
-            continue
+        number = f"record-{record.place.number}"
         try:
-            solution, expected = interpret(BENCHMARKS[benchmark], record)
+            item = interpret(BENCHMARKS[benchmark], record, name, number)
         except InputError as error:
-            yield Unreadable(number, name, str(error), place)
+            yield Unreadable(f"{name}/{number}", name, str(error), str(record.place))
             continue
-        key = number if solution.id is None else f"{name}/{solution.id}"
-        used[key] = used.get(key, 0) + 1
-        if used[key] > 1:
-            key = f"{key}#{used[key]}"
-        yield Item(key, name, solution, expected, place)
+        used[item.key] += 1
+        if used[item.key] > 1:
+            item = replace(item, key=f"{item.key}#{used[item.key]}")
+        yield item
 
 
-def interpret(form: type[BenchmarkRecord], record: Record) -> tuple[Solution, int | None]:
+def interpret(form: type[BenchmarkRecord], record: Record | Broken, name: str, number: str) -> Item:
+    if isinstance(record, Broken):
+        raise InputError(record.message)
     if not isinstance(record.value, dict):
         raise InputError(f"a record is a JSON object, not {type(record.value).__name__}")
     try:
@@ -164,4 +243,12 @@ def interpret(form: type[BenchmarkRecord], record: Record) -> tuple[Solution, in
     if expected is not None and expected >= len(solution.steps):
         last = len(solution.steps) - 1
         raise InputError(f"the label says that step {expected} is wrong, but the last step is {last}")
-    return solution, expected
+    subset = fields.subset() or name
+    return Item(
+        key=f"{subset}/{number if identifier is None else identifier}",
+        subset=subset,
+        solution=solution,
+        expected=expected,
+        place=str(record.place),
+        labels=fields.labels(),
+    )

@@ -1,18 +1,23 @@
-"""Scores of first-mistake predictions, with percentile bootstrap intervals.
+"""Scores of predictions beside labels, with percentile bootstrap intervals over records.
 
-A subset's result is five counts, and every metric is a function of them. Resampling records with replacement
-makes those counts multinomial, so the bootstrap draws the counts at once; it is the same distribution.
+Each record adds a row of nine counts, and every metric is a function of the rows' sum. Records with equal
+rows cannot be told apart, so a bootstrap that draws records with replacement is a multinomial draw over
+distinct rows; it is the same distribution. The steps of one record are always drawn together.
 
 Sources. ProcessBench (QwenLM/ProcessBench): ``acc_error`` over erroneous solutions, ``acc_correct`` over
 correct ones, F1 their harmonic mean; published averages are unweighted means of the subsets' F1.
-BIG-Bench-Mistake (arXiv 2311.08516): exact match of the first mistake's index or null. Percentile intervals:
-Efron and Tibshirani, "An Introduction to the Bootstrap", 1993.
+BIG-Bench-Mistake (arXiv 2311.08516): exact match of the first mistake's index or null. PRMBench (arXiv
+2501.03124): over all steps of a classification, half the F1 of finding right steps and half that of finding
+wrong ones; the original leaves out answers that cannot be read, here such a step counts as wrong. Percentile
+intervals: Efron and Tibshirani, "An Introduction to the Bootstrap", 1993.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import astuple, dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import compress
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -22,43 +27,132 @@ from ..types import Frozen
 from .datasets import Benchmark
 from .outcome import Outcome
 
-__all__ = ["METRICS", "Counts", "Estimate", "Scores", "count", "estimate", "estimate_average", "score"]
+__all__ = [
+    "HEADLINE",
+    "METRICS",
+    "Array",
+    "Estimate",
+    "Metric",
+    "Row",
+    "Scores",
+    "Tally",
+    "average",
+    "estimate",
+    "estimate_average",
+    "estimate_of",
+    "estimates",
+    "resampled",
+    "row_of",
+    "score",
+]
 
 Array = npt.NDArray[np.float64]
 Metric = Callable[[Array], Array]
 
-RESAMPLES = 10_000
+MOST_RESAMPLES, LEAST_RESAMPLES = 10_000, 1_000
+MOST_DRAWS = 1_000_000
+"""Of numbers of distinct rows: a subset whose records nearly all differ gets fewer resamples."""
+
+AT_ONCE = 500
 LEVEL = 0.95
 
 
-@dataclass(frozen=True)
-class Counts:
-    """Records by label and prediction; ``unknown`` ones have no readable label and are wrong everywhere."""
+class Row(NamedTuple):
+    """What one record adds to the counts.
+
+    Attributes:
+        mistake_hit: Its first mistake was found.
+        mistake_miss: It has one that was not.
+        correct_hit: It has none, and none was found.
+        correct_miss: It has none, and that was not said.
+        unknown: Its label cannot be read; it is wrong wherever the label could belong.
+        kept: Right steps that were called right.
+        alarmed: Right steps that were not.
+        caught: Wrong steps that were called wrong.
+        missed: Wrong steps that were not.
+    """
 
     mistake_hit: int = 0
     mistake_miss: int = 0
     correct_hit: int = 0
     correct_miss: int = 0
     unknown: int = 0
+    kept: int = 0
+    alarmed: int = 0
+    caught: int = 0
+    missed: int = 0
 
-    def __post_init__(self) -> None:
-        if min(astuple(self)) < 0:
-            raise ValueError("counts cannot be negative")
+
+def row_of(outcome: Outcome) -> Row:
+    """One record's counts; a step whose verdict cannot be read is called neither right nor wrong."""
+    if not outcome.labelled:
+        return Row(unknown=1, alarmed=1, missed=1)
+    judged = list(zip(outcome.truth, outcome.step_labels, strict=True))
+    kept = judged.count((True, "correct"))
+    caught = judged.count((False, "incorrect"))
+    truth = outcome.truth
+    exact, mistaken = outcome.exact, outcome.expected is not None
+    return Row(
+        mistake_hit=mistaken and exact,
+        mistake_miss=mistaken and not exact,
+        correct_hit=not mistaken and exact,
+        correct_miss=not mistaken and not exact,
+        kept=kept,
+        alarmed=truth.count(True) - kept,
+        caught=caught,
+        missed=truth.count(False) - caught,
+    )
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Many records' counts.
+
+    Attributes:
+        rows: The distinct ones.
+        times: How many records have each.
+    """
+
+    rows: Array
+    times: npt.NDArray[np.int64]
+
+    @classmethod
+    def of_rows(cls, rows: Sequence[Sequence[int]]) -> Tally:
+        """Count equal rows."""
+        table = np.asarray(rows, dtype=np.float64).reshape(len(rows), -1)
+        distinct, times = np.unique(table, axis=0, return_counts=True)
+        return cls(distinct, times.astype(np.int64))
+
+    @classmethod
+    def of(cls, outcomes: Iterable[Outcome]) -> Tally:
+        """Count outcomes."""
+        return cls.of_rows([row_of(outcome) for outcome in outcomes])
 
     @property
     def total(self) -> int:
-        return sum(astuple(self))
+        """Records."""
+        return int(self.times.sum())
+
+    @property
+    def sum(self) -> Array:
+        """What the metrics are functions of."""
+        return self.times @ self.rows
 
 
-def count(outcomes: Iterable[Outcome]) -> Counts:
-    """Sort outcomes into the five kinds."""
-    kinds = [0] * 5
-    for outcome in outcomes:
-        if not outcome.labelled:
-            kinds[4] += 1
-        else:
-            kinds[(0 if outcome.expected is not None else 2) + (0 if outcome.exact else 1)] += 1
-    return Counts(*kinds)
+def resampled(subsets: Sequence[Tally], seed: int) -> list[Array]:
+    """Of each subset, sums of as many records as it has, drawn with replacement, a resample a row."""
+    rng = np.random.default_rng(seed)
+    most = MOST_DRAWS // max(len(tally.times) for tally in subsets)
+    batches = min(max(most, LEAST_RESAMPLES), MOST_RESAMPLES) // AT_ONCE
+    return [
+        np.concatenate(
+            [
+                rng.multinomial(tally.total, tally.times / tally.total, size=AT_ONCE) @ tally.rows
+                for _ in range(batches)
+            ]
+        )
+        for tally in subsets
+    ]
 
 
 def share(hits: Array, of: Array) -> Array:
@@ -67,7 +161,7 @@ def share(hits: Array, of: Array) -> Array:
 
 
 def exact_match(c: Array) -> Array:
-    return share(c[..., 0] + c[..., 2], c.sum(axis=-1))
+    return share(c[..., 0] + c[..., 2], c[..., :5].sum(axis=-1))
 
 
 def accuracy_on_mistakes(c: Array) -> Array:
@@ -85,26 +179,70 @@ def f1(c: Array) -> Array:
     return np.where(total == 0, 0.0, 2 * a * b / np.where(total == 0, 1.0, total))
 
 
+def step_accuracy(c: Array) -> Array:
+    return share(c[..., 5] + c[..., 7], c[..., 5:9].sum(axis=-1))
+
+
+def f1_of_right_steps(c: Array) -> Array:
+    """2 TP / (2 TP + FP + FN) with a right step as the positive; undefined where none is labelled so."""
+    value = share(2 * c[..., 5], 2 * c[..., 5] + c[..., 8] + c[..., 6])
+    return np.where(c[..., 5] + c[..., 6] > 0, value, np.nan)
+
+
+def f1_of_wrong_steps(c: Array) -> Array:
+    """The same with a wrong step as the positive."""
+    value = share(2 * c[..., 7], 2 * c[..., 7] + c[..., 6] + c[..., 8])
+    return np.where(c[..., 7] + c[..., 8] > 0, value, np.nan)
+
+
+def prm_score(c: Array) -> Array:
+    return (f1_of_right_steps(c) + f1_of_wrong_steps(c)) / 2
+
+
 METRICS: dict[Benchmark, dict[str, Metric]] = {
     "bigbench-mistake": {
         "exact": exact_match,
         "acc_mistake": accuracy_on_mistakes,
         "acc_no_mistake": accuracy_on_correct,
     },
+    "labelled": {
+        "step_accuracy": step_accuracy,
+        "exact": exact_match,
+        "acc_error": accuracy_on_mistakes,
+        "acc_correct": accuracy_on_correct,
+        "f1": f1,
+    },
+    "prmbench": {
+        "score": prm_score,
+        "f1_right_steps": f1_of_right_steps,
+        "f1_wrong_steps": f1_of_wrong_steps,
+        "step_accuracy": step_accuracy,
+    },
     "processbench": {"acc_error": accuracy_on_mistakes, "acc_correct": accuracy_on_correct, "f1": f1},
 }
 """Each benchmark's own metrics, by the names its authors use; their average is over subsets, unweighted."""
 
-HEADLINE: dict[Benchmark, str] = {"bigbench-mistake": "exact", "processbench": "f1"}
+HEADLINE: dict[Benchmark, str] = {
+    "bigbench-mistake": "exact",
+    "labelled": "step_accuracy",
+    "prmbench": "score",
+    "processbench": "f1",
+}
 """The metric that a benchmark is quoted by."""
+
+DEFINED_IN_PART: frozenset[Benchmark] = frozenset({"prmbench"})
+"""Benchmarks with subsets that a metric says nothing of: PRMBench's ``multi_solutions`` has no wrong step."""
 
 
 class Estimate(Frozen):
-    """A share with its 95% interval; None where no record can tell."""
+    """A number with its 95% interval; None where no record can tell."""
 
-    value: float | None = Field(ge=0, le=1)
-    low: float | None = Field(ge=0, le=1)
-    high: float | None = Field(ge=0, le=1)
+    value: float | None = Field(ge=-1, le=1)
+    low: float | None = Field(ge=-1, le=1)
+    high: float | None = Field(ge=-1, le=1)
+
+
+UNKNOWN = Estimate(value=None, low=None, high=None)
 
 
 class Scores(Frozen):
@@ -119,32 +257,57 @@ class Scores(Frozen):
     metrics: dict[str, Estimate]
 
 
-def estimate(metric: Metric, counts: Counts, seed: int = 0) -> Estimate:
+def estimates(
+    metrics: Mapping[str, Metric], subsets: Sequence[Tally], seed: int = 0, *, where_defined: bool = False
+) -> dict[str, Estimate]:
+    """Metrics' unweighted means over subsets; each subset is resampled by itself, for all metrics at once.
+
+    Args:
+        metrics: By name.
+        subsets: One, or several.
+        seed: Of the resamples.
+        where_defined: Whether the mean is over the subsets that have the metric; otherwise there is none
+            where one of them has not.
+    """
+    if not subsets or any(tally.total == 0 for tally in subsets):
+        return dict.fromkeys(metrics, UNKNOWN)
+    draws = resampled(subsets, seed)
+    found = {}
+    for name, metric in metrics.items():
+        values = [float(metric(tally.sum)) for tally in subsets]
+        used = [not (where_defined and np.isnan(value)) for value in values]
+        mean = np.mean(list(compress(values, used))) if any(used) else np.nan
+        found[name] = (
+            UNKNOWN
+            if np.isnan(mean)
+            else estimate_of(float(mean), np.mean([metric(d) for d in compress(draws, used)], axis=0))
+        )
+    return found
+
+
+def estimate(metric: Metric, tally: Tally, seed: int = 0) -> Estimate:
     """A metric of one subset."""
-    return estimate_average(metric, [counts], seed)
+    return estimate_average(metric, [tally], seed)
 
 
-def estimate_average(metric: Metric, subsets: Sequence[Counts], seed: int = 0) -> Estimate:
-    """The unweighted mean of a metric over subsets; each subset is resampled by itself."""
-    if not subsets or any(counts.total == 0 for counts in subsets):
-        return Estimate(value=None, low=None, high=None)
-    rng = np.random.default_rng(seed)
-    observed = [np.array(astuple(counts), dtype=np.float64) for counts in subsets]
-    value = float(np.mean([metric(c) for c in observed]))
-    if np.isnan(value):
-        return Estimate(value=None, low=None, high=None)
-    draws = [
-        metric(rng.multinomial(int(c.sum()), c / c.sum(), size=RESAMPLES).astype(np.float64))
-        for c in observed
-    ]
-    averages = np.mean(draws, axis=0)
+def estimate_average(metric: Metric, subsets: Sequence[Tally], seed: int = 0) -> Estimate:
+    """The unweighted mean of a metric over subsets."""
+    return estimates({"": metric}, subsets, seed)[""]
+
+
+def estimate_of(value: float, resamples: Array) -> Estimate:
+    """A number with the interval that holds 95% of its resamples."""
     # A resample without a single record of one kind has no value for that kind.
     tail = (1 - LEVEL) / 2
-    low, high = np.nanquantile(averages, [tail, 1 - tail])
+    low, high = np.nanquantile(resamples, [tail, 1 - tail])
     return Estimate(value=value, low=float(low), high=float(high))
 
 
-def score(benchmark: Benchmark, counts: Counts, seed: int = 0) -> Scores:
+def average(benchmark: Benchmark, subsets: Sequence[Tally], seed: int = 0) -> dict[str, Estimate]:
+    """A benchmark's metrics, averaged over its subsets."""
+    return estimates(METRICS[benchmark], subsets, seed, where_defined=benchmark in DEFINED_IN_PART)
+
+
+def score(benchmark: Benchmark, tally: Tally, seed: int = 0) -> Scores:
     """All metrics of one subset."""
-    metrics = {name: estimate(metric, counts, seed) for name, metric in METRICS[benchmark].items()}
-    return Scores(records=counts.total, metrics=metrics)
+    return Scores(records=tally.total, metrics=estimates(METRICS[benchmark], [tally], seed))

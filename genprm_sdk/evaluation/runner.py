@@ -1,23 +1,24 @@
-"""Every record of a benchmark through a checker, a few at a time, and a summary of it.
+"""Every record of a benchmark through a checker, a few at a time.
 
 Knows the order of things. What checks is anything with ``check`` (a ``Verifier``).
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from typing import Protocol, Unpack
 
 from ..batch import bounded
-from ..errors import ClosedError, GenPRMError, ModelError
+from ..errors import ClosedError, GenPRMError, InputError, ModelError
 from ..options import CheckOptions
-from ..types import Frozen, Report, Solution, Usage
+from ..types import Report, Solution
 from .datasets import Item, Unreadable
-from .metrics import METRICS, Estimate, Scores, count, estimate_average, score
 from .outcome import Outcome
-from .store import ResultStore, Settings, digest_of
+from .settings import Settings
+from .store import ResultStore
 
-__all__ = ["Checker", "Failure", "Summary", "run", "summarise"]
+__all__ = ["Checker", "digest_of", "require_all_steps", "run"]
 
 
 PATHS_AT_ONCE = 4
@@ -29,39 +30,12 @@ class Checker(Protocol):
     async def check(self, steps: Solution, **options: Unpack[CheckOptions]) -> Report: ...
 
 
-class Failure(Frozen):
-    """A record without a prediction."""
-
-    key: str
-    reason: str
-
-
-class Summary(Frozen):
-    """A whole run, as it is kept in ``summary.json``.
-
-    Attributes:
-        settings: What decided the results.
-        records: All records, the failed ones too.
-        subsets: Scores by subset, with 95% percentile bootstrap intervals.
-        average: Unweighted means over the subsets; None if there is one subset only.
-        failures: Records that count as wrong because there is no prediction.
-        usage: What all checks together cost.
-    """
-
-    settings: Settings
-    records: int
-    subsets: dict[str, Scores]
-    average: dict[str, Estimate] | None
-    failures: tuple[Failure, ...]
-    usage: Usage
-
-
 async def run(
     checker: Checker,
     records: Sequence[Item | Unreadable],
     settings: Settings,
     *,
-    store: ResultStore | None = None,
+    store: ResultStore[Outcome] | None = None,
     on_outcome: Callable[[Outcome], None] = lambda outcome: None,
     at_once: int | None = None,
 ) -> list[Outcome]:
@@ -82,9 +56,11 @@ async def run(
         The results, in the order of the records.
 
     Raises:
+        InputError: The settings leave steps unchecked whose labels count, or the store cannot be written to.
         ModelError: The model cannot be used at all.
         ClosedError: The checker was closed.
     """
+    require_all_steps(settings, records)
     outcomes: dict[int, Outcome] = {}
 
     async def work(number: int, record: Item | Unreadable) -> None:
@@ -96,15 +72,32 @@ async def run(
     return [outcomes[number] for number in range(len(records))]
 
 
+def require_all_steps(settings: Settings, records: Sequence[Item | Unreadable]) -> None:
+    """Refuse to stop at the first error where steps behind it are labelled.
+
+    Raises:
+        InputError: That is so.
+    """
+    if not settings.stop_at_first_error:
+        return
+    labelled = next((each for each in records if isinstance(each, Item) and each.labels is not None), None)
+    if labelled is not None:
+        raise InputError(
+            f"{labelled.place} has labels behind its first mistake, which count too: "
+            "leave --stop-at-first-error out"
+        )
+
+
 async def outcome_of(
-    checker: Checker, record: Item | Unreadable, settings: Settings, store: ResultStore | None
+    checker: Checker, record: Item | Unreadable, settings: Settings, store: ResultStore[Outcome] | None
 ) -> Outcome:
     if isinstance(record, Unreadable):
         return Outcome.of_unreadable(record)
-    earlier = store.finished(record) if store is not None else None
+    digest = digest_of(record)
+    earlier = store.finished(record.key, digest) if store is not None else None
     if earlier is not None:
         return earlier
-    digest = digest_of(record)
+    page = None
     try:
         report = await checker.check(record.solution, **settings.options)
     except (ClosedError, ModelError):
@@ -113,30 +106,13 @@ async def outcome_of(
         outcome = Outcome.of_error(record, digest, error)
     else:
         outcome = Outcome.of_report(record, digest, report)
+        page = report.to_html(record.key) if store is not None else None
     if store is not None:
-        store.add(outcome)
+        store.add(outcome, page)
     return outcome
 
 
-def summarise(settings: Settings, outcomes: Sequence[Outcome]) -> Summary:
-    """Score a run."""
-    groups: dict[str, list[Outcome]] = {}
-    for outcome in outcomes:
-        groups.setdefault(outcome.subset, []).append(outcome)
-    counts = {name: count(group) for name, group in groups.items()}
-    average = {
-        name: estimate_average(metric, list(counts.values()), settings.seed)
-        for name, metric in METRICS[settings.benchmark].items()
-    }
-    return Summary(
-        settings=settings,
-        records=len(outcomes),
-        subsets={name: score(settings.benchmark, c, settings.seed) for name, c in counts.items()},
-        average=average if len(counts) > 1 else None,
-        failures=tuple(
-            Failure(key=o.key, reason=o.error or f"the verdict is {o.verdict}")
-            for o in outcomes
-            if not o.decided
-        ),
-        usage=sum((o.usage for o in outcomes), Usage()),
-    )
+def digest_of(item: Item) -> str:
+    """Of what a record says, label included."""
+    content = f"{item.solution.model_dump_json()}\n{item.expected}\n{item.labels}"
+    return hashlib.sha256(content.encode()).hexdigest()[:16]

@@ -1,130 +1,144 @@
 """What a run has finished, in a folder that outlives it.
 
-``settings.json`` says what the results belong to, ``results.jsonl`` grows by a line for each record,
-``summary.json`` appears when all are done. Knows files; a run killed at any moment leaves a folder that can
-be read again: a torn last line is skipped, and whole files are replaced in one step.
+``settings.json`` says what the results belong to, ``results.jsonl`` grows by a line for each record and
+``reports/`` by a page, ``summary.json`` appears when all are done. Knows files; a run killed at any moment
+leaves a folder that can be read again: a torn last line is skipped, and whole files are replaced in one step.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Generic, Literal, Protocol, Self, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from ..errors import InputError
-from ..modes import History, Reasoning
-from ..options import CheckOptions, adaptive_of
-from ..types import Frozen
-from .datasets import Benchmark, Item
-from .outcome import Outcome
 
-__all__ = ["ResultStore", "Settings", "digest_of"]
+__all__ = ["FORMAT", "REPORTS", "Format", "Kept", "ResultStore", "page_name", "read_results", "write_text"]
+
+Format = Literal[2]
+FORMAT: Format = 2
+"""Of a folder; the first one kept no paths."""
+
+SETTINGS, RESULTS, SUMMARY = "settings.json", "results.jsonl", "summary.json"
+REPORTS = "reports"
+LONGEST_NAME = 60
 
 
-class Settings(Frozen):
-    """Everything but the record that decides a result.
-
-    Attributes:
-        model: The model's name.
-        model_file: A fingerprint of its file, or None if there is no file.
-        history: What paths saw of earlier steps, or None for what the model's file says.
-        adaptive: See ``options.adaptive_of``.
-        version: This library's.
-    """
-
-    benchmark: Benchmark
-    model: str
-    model_file: str | None = None
-    samples: int
-    seed: int
-    reasoning: Reasoning = Reasoning.ANALYSIS_CODE
-    history: History | None = None
-    adaptive: str = "auto"
-    stop_at_first_error: bool = False
-    exact: bool = False
-    version: str
+class Kept(Protocol):
+    """What the store needs of a result: a pydantic model with these fields."""
 
     @property
-    def options(self) -> CheckOptions:
-        """What each check is told."""
-        return CheckOptions(
-            samples=self.samples,
-            seed=self.seed,
-            adaptive=adaptive_of(self.adaptive),
-            stop_at_first_error=self.stop_at_first_error,
-        )
+    def key(self) -> str: ...
+    @property
+    def digest(self) -> str: ...
+    @property
+    def error(self) -> str | None: ...
+    def model_dump_json(self) -> str: ...
+    @classmethod
+    def model_validate_json(cls, json_data: bytes, /) -> Self: ...
 
 
-def digest_of(item: Item) -> str:
-    """Of what a record says, label included."""
-    content = f"{item.solution.model_dump_json()}\n{item.expected}"
-    return hashlib.sha256(content.encode()).hexdigest()[:16]
+Result = TypeVar("Result", bound=Kept)
 
 
-class ResultStore:
+class ResultStore(Generic[Result]):
     """One run's folder; made by ``open``."""
 
-    def __init__(self, folder: Path, finished: Mapping[str, Outcome]) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, finished: Mapping[str, Result]) -> None:
+        self.folder = folder
         self._finished = dict(finished)
 
     @classmethod
-    def open(cls, folder: Path, settings: Settings) -> ResultStore:
+    def open(cls, folder: Path, settings: BaseModel, kind: type[Result]) -> ResultStore[Result]:
         """Make the folder, or go on with the results in it.
+
+        Args:
+            folder: Where.
+            settings: What decides the results; they belong to no others.
+            kind: What a result is.
 
         Raises:
             InputError: The folder holds results of other settings, or it cannot be written to.
         """
-        path = folder / "settings.json"
+        path = folder / SETTINGS
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            (folder / REPORTS).mkdir(parents=True, exist_ok=True)
             if path.exists():
                 require_same(folder, path.read_text(encoding="utf-8"), settings)
-            elif (folder / "results.jsonl").exists():
+            elif (folder / RESULTS).exists():
                 raise InputError(f"{folder} holds results but no settings.json: choose another --out folder")
             else:
-                replace_file(path, settings)
-            finished = read_results(folder / "results.jsonl")
+                write_text(path, document(settings))
+            finished = {} if not (folder / RESULTS).exists() else read_results(folder / RESULTS, kind)
         except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"{folder} cannot be used for results: {error}") from None
+            raise unwritable(folder, error) from None
         return cls(folder, finished)
 
-    def finished(self, item: Item) -> Outcome | None:
+    def finished(self, key: str, digest: str) -> Result | None:
         """The earlier result of the same record; one that ended in an error is not kept."""
-        outcome = self._finished.get(item.key)
-        if outcome is None or outcome.error is not None or outcome.digest != digest_of(item):
+        result = self._finished.get(key)
+        if result is None or result.error is not None or result.digest != digest:
             return None
-        return outcome
+        return result
 
-    def add(self, outcome: Outcome) -> None:
-        """Append one result; it is with the operating system when this returns."""
-        line = outcome.model_dump_json().encode() + b"\n"
-        with (self._folder / "results.jsonl").open("ab+") as file:
-            if torn(file):
-                line = b"\n" + line
-            file.write(line)
-        self._finished[outcome.key] = outcome
+    def add(self, result: Result, page: str | None = None) -> None:
+        """Append one result, its page first; both are with the operating system when this returns.
+
+        Raises:
+            InputError: The folder cannot be written to any more.
+        """
+        line = result.model_dump_json().encode() + b"\n"
+        try:
+            if page is not None:
+                write_text(self.folder / REPORTS / page_name(result.key), page)
+            with (self.folder / RESULTS).open("ab+") as file:
+                if torn(file):
+                    line = b"\n" + line
+                file.write(line)
+        except OSError as error:
+            raise unwritable(self.folder, error) from None
+        self._finished[result.key] = result
 
     def conclude(self, summary: BaseModel) -> Path:
         """Write ``summary.json``."""
-        path = self._folder / "summary.json"
-        replace_file(path, summary)
+        path = self.folder / SUMMARY
+        try:
+            write_text(path, document(summary))
+        except OSError as error:
+            raise unwritable(self.folder, error) from None
         return path
 
 
-def require_same(folder: Path, text: str, settings: Settings) -> None:
+def page_name(key: str) -> str:
+    """A file name for a record: readable, one of its own, and harmless whatever the key holds."""
+    readable = re.sub(r"[^A-Za-z0-9]+", "-", key)[:LONGEST_NAME].strip("-")
+    digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+    return f"{readable}-{digest}.html".removeprefix("-")
+
+
+def require_same(folder: Path, text: str, settings: BaseModel) -> None:
+    wanted = settings.model_dump(mode="json")
     try:
-        earlier = Settings.model_validate_json(text)
-    except ValidationError:
-        raise InputError(f"{folder}/settings.json cannot be read: choose another --out folder") from None
+        earlier = json.loads(text)
+    except ValueError:
+        earlier = None
+    if not isinstance(earlier, dict):
+        raise InputError(f"{folder}/settings.json cannot be read: choose another --out folder")
+    if earlier.get("format") != FORMAT:
+        raise InputError(
+            f"{folder} holds results of another version's format, which this one cannot go on with: "
+            "choose another --out folder"
+        )
     different = [
-        f"{name} {getattr(earlier, name)!r} instead of {getattr(settings, name)!r}"
-        for name in Settings.model_fields
-        if getattr(earlier, name) != getattr(settings, name)
+        f"{name} {earlier.get(name)!r:.80} instead of {value!r:.80}"
+        for name, value in wanted.items()
+        if earlier.get(name) != value
     ]
     if different:
         raise InputError(
@@ -132,16 +146,19 @@ def require_same(folder: Path, text: str, settings: Settings) -> None:
         )
 
 
-def read_results(path: Path) -> dict[str, Outcome]:
-    if not path.exists():
-        return {}
-    outcomes = (parse_line(line) for line in path.read_bytes().split(b"\n") if line.strip())
-    return {outcome.key: outcome for outcome in outcomes if outcome is not None}
+def read_results(path: Path, kind: type[Result]) -> dict[str, Result]:
+    """The results of a file by their keys, the last of each; lines that cannot be read are skipped.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    results = (parse_line(line, kind) for line in path.read_bytes().split(b"\n") if line.strip())
+    return {result.key: result for result in results if result is not None}
 
 
-def parse_line(line: bytes) -> Outcome | None:
+def parse_line(line: bytes, kind: type[Result]) -> Result | None:
     try:
-        return Outcome.model_validate_json(line)
+        return kind.model_validate_json(line)
     except ValidationError:
         return None
 
@@ -154,10 +171,23 @@ def torn(file: BinaryIO) -> bool:
     return file.read(1) != b"\n"
 
 
-def replace_file(path: Path, content: BaseModel) -> None:
+def document(content: BaseModel) -> str:
+    return content.model_dump_json(indent=2) + "\n"
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace a file in one step.
+
+    Raises:
+        OSError: It cannot be written.
+    """
     part = path.with_name(path.name + ".part")
     with part.open("wb") as file:
-        file.write(content.model_dump_json(indent=2).encode() + b"\n")
+        file.write(text.encode("utf-8", "backslashreplace"))
         file.flush()
         os.fsync(file.fileno())
     part.replace(path)
+
+
+def unwritable(folder: Path, error: Exception) -> InputError:
+    return InputError(f"{folder} cannot be used for results: {error}")

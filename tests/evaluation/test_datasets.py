@@ -100,7 +100,11 @@ def test_the_wrong_benchmark_is_an_error(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("benchmark", "folder", "count"),
-    [("processbench", "processbench", 200), ("bigbench-mistake", "bigbench_mistake", 360)],
+    [
+        ("processbench", "processbench", 200),
+        ("bigbench-mistake", "bigbench_mistake", 360),
+        ("prmbench", "prmbench", 20),
+    ],
 )
 def test_the_development_data_is_read_whole(benchmark: Benchmark, folder: str, count: int) -> None:
     data = Path(__file__).parents[2].parent / "shared" / "data" / folder
@@ -111,3 +115,74 @@ def test_the_development_data_is_read_whole(benchmark: Benchmark, folder: str, c
     assert all(isinstance(item, Item) for item in items)
     if benchmark == "processbench":
         assert sum(isinstance(item, Item) and item.expected is not None for item in items) == 120
+
+
+PRM = {
+    "idx": "p1",
+    "original_question": "O",
+    "modified_question": "Q",
+    "original_process": ["a"],
+    "modified_process": ["a", "b", "c"],
+    "modified_steps": [2, 3],
+    "error_steps": [3, 2],
+    "classification": "circular",
+}
+OWN = {"id": "o", "problem": "P", "steps": ["a", "b", "c"]}
+
+
+def test_prmbench_records(tmp_path: Path) -> None:
+    other = PRM | {"classification": "multi_solutions", "error_steps": []}
+    first, right = load("prmbench", write(tmp_path / "any.jsonl", PRM, other))
+    assert isinstance(first, Item)
+    assert (first.key, first.subset, first.expected) == ("circular/p1", "circular", 1)
+    assert (first.solution.problem, first.solution.steps) == ("Q", ("a", "b", "c"))
+    assert first.labels == (True, False, False)
+    assert isinstance(right, Item)
+    assert (right.subset, right.expected, right.labels) == ("multi_solutions", None, (True, True, True))
+
+
+def test_one_classification_in_two_files_keeps_its_keys_apart(tmp_path: Path) -> None:
+    write(tmp_path / "a.jsonl", PRM)
+    write(tmp_path / "b.jsonl", PRM)
+    assert [item.key for item in load("prmbench", tmp_path)] == ["circular/p1", "circular/p1#2"]
+
+
+def test_labelled_records(tmp_path: Path) -> None:
+    records = [
+        OWN | {"first_error": 1},
+        OWN | {"first_error": None},
+        OWN | {"labels": [True, False, True]},
+        {"steps": ["a"], "labels": [True], "first_error": None},
+    ]
+    items = load("labelled", write(tmp_path / "f.jsonl", *records))
+    assert all(isinstance(item, Item) for item in items)
+    found = [(item.expected, item.labels) for item in items if isinstance(item, Item)]
+    assert found == [(1, None), (None, None), (1, (True, False, True)), (None, (True,))]
+    last = items[-1]
+    assert isinstance(last, Item)
+    assert last.solution.problem is None
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "change", "part"),
+    [
+        ("prmbench", {"error_steps": [4]}, "step 4 is wrong, but there are 3"),
+        ("prmbench", {"error_steps": [0]}, "error_steps"),
+        ("prmbench", {"error_steps": None}, "error_steps"),
+        ("prmbench", {"modified_process": None}, "modified_process"),
+        ("prmbench", {"classification": ""}, "classification"),
+        ("labelled", {"first_error": 3}, "step 3 is wrong, but the last step is 2"),
+        ("labelled", {"labels": [True]}, "1 labels for 3 steps"),
+        ("labelled", {"labels": [True, 0, True]}, "labels"),
+        ("labelled", {"labels": [True, False, True], "first_error": 2}, "by the labels it is 1"),
+        ("labelled", {}, 'give "first_error"'),
+    ],
+)
+def test_a_bad_record_of_the_newer_formats(
+    benchmark: Benchmark, change: dict[str, object], part: str, tmp_path: Path
+) -> None:
+    good = PRM if benchmark == "prmbench" else OWN | {"first_error": None}
+    bad = (PRM if benchmark == "prmbench" else OWN) | change
+    _, second = load(benchmark, write(tmp_path / "f.jsonl", good, bad))
+    assert isinstance(second, Unreadable)
+    assert part in second.reason

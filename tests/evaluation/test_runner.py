@@ -13,8 +13,10 @@ import pytest
 from genprm_sdk.errors import BackendError, ClosedError, ContextLengthError, InputError, ModelFileError
 from genprm_sdk.evaluation.datasets import Item, Unreadable
 from genprm_sdk.evaluation.outcome import Outcome
-from genprm_sdk.evaluation.runner import run, summarise
-from genprm_sdk.evaluation.store import ResultStore, Settings
+from genprm_sdk.evaluation.runner import run
+from genprm_sdk.evaluation.settings import Settings
+from genprm_sdk.evaluation.store import ResultStore
+from genprm_sdk.evaluation.summary import summarise
 from genprm_sdk.modes import Reasoning
 from genprm_sdk.options import CheckOptions
 from genprm_sdk.types import Label, Report, Solution, StepResult, Usage
@@ -121,7 +123,7 @@ async def test_records_are_checked_a_few_at_a_time_and_returned_in_order() -> No
 
 
 async def run_stored(folder: Path, checker: FakeChecker, records: list[Item | Unreadable]) -> list[Outcome]:
-    return await run(checker, records, SETTINGS, store=ResultStore.open(folder, SETTINGS))
+    return await run(checker, records, SETTINGS, store=ResultStore.open(folder, SETTINGS, Outcome))
 
 
 async def test_a_stopped_run_goes_on_where_it_was(tmp_path: Path) -> None:
@@ -176,28 +178,30 @@ async def test_failures_are_tried_again_and_changed_records_too(tmp_path: Path) 
 
 
 def test_a_folder_belongs_to_its_settings(tmp_path: Path) -> None:
-    ResultStore.open(tmp_path, SETTINGS)
-    ResultStore.open(tmp_path, SETTINGS)
+    ResultStore.open(tmp_path, SETTINGS, Outcome)
+    ResultStore.open(tmp_path, SETTINGS, Outcome)
     with pytest.raises(InputError, match=r"seed 0 instead of 1, reasoning .*code.* instead of"):
-        ResultStore.open(tmp_path, SETTINGS.model_copy(update={"seed": 1, "reasoning": Reasoning.ANALYSIS}))
+        ResultStore.open(
+            tmp_path, SETTINGS.model_copy(update={"seed": 1, "reasoning": Reasoning.ANALYSIS}), Outcome
+        )
     (tmp_path / "settings.json").write_text("{")
     with pytest.raises(InputError, match="cannot be read"):
-        ResultStore.open(tmp_path, SETTINGS)
+        ResultStore.open(tmp_path, SETTINGS, Outcome)
     (tmp_path / "settings.json").unlink()
     (tmp_path / "results.jsonl").write_text("")
     with pytest.raises(InputError, match=r"no settings\.json"):
-        ResultStore.open(tmp_path, SETTINGS)
+        ResultStore.open(tmp_path, SETTINGS, Outcome)
 
 
 def test_a_file_where_the_folder_should_be(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("")
     with pytest.raises(InputError, match="cannot be used"):
-        ResultStore.open(tmp_path / "out", SETTINGS)
+        ResultStore.open(tmp_path / "out", SETTINGS, Outcome)
 
 
 def test_the_summary_replaces_an_older_one(tmp_path: Path) -> None:
-    store = ResultStore.open(tmp_path, SETTINGS)
+    store = ResultStore.open(tmp_path, SETTINGS, Outcome)
     (tmp_path / "summary.json").write_text("old")
     summary = summarise(SETTINGS, [Outcome(key="a", subset="f", verdict="correct")])
     assert json.loads(store.conclude(summary).read_text())["records"] == 1
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["settings.json", "summary.json"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["reports", "settings.json", "summary.json"]

@@ -1,0 +1,170 @@
+"""Two runs on the same records: how far apart they are, and whether that may be chance.
+
+The records that both have are resampled in pairs: a resample holds both runs' results of a record or neither
+(paired bootstrap, Efron and Tibshirani, "An Introduction to the Bootstrap", 1993; of two systems on one test
+set: Koehn, "Statistical Significance Tests for Machine Translation Evaluation", EMNLP 2004).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import InputError
+from ..types import Frozen
+from .metrics import (
+    DEFINED_IN_PART,
+    METRICS,
+    UNKNOWN,
+    Estimate,
+    Metric,
+    Row,
+    Tally,
+    estimate_of,
+    resampled,
+    row_of,
+)
+from .outcome import Outcome
+from .settings import Settings
+from .store import read_results
+
+__all__ = ["Comparison", "Difference", "Run", "compare", "read_run"]
+
+WIDTH = len(Row._fields)
+"""Of one run's part of a pair's row."""
+
+
+class Run(Frozen):
+    """A run as its folder holds it."""
+
+    folder: str
+    settings: Settings
+    outcomes: dict[str, Outcome]
+
+
+class Difference(Frozen):
+    """One metric of both runs.
+
+    Attributes:
+        first: Of the first run, on the records that both have.
+        second: Of the second.
+        difference: The second less the first, with its 95% interval.
+    """
+
+    first: float | None
+    second: float | None
+    difference: Estimate
+
+
+class Comparison(Frozen):
+    """Two runs on the records that both have.
+
+    Attributes:
+        first: What decided the first run's results.
+        second: And the second's.
+        records: How many both have.
+        only_first: Records that the first alone has, or that have changed since.
+        only_second: The same of the second.
+        subsets: Differences by subset and metric.
+        average: Of the unweighted means over the subsets; None if there is one only.
+    """
+
+    first: Settings
+    second: Settings
+    records: int
+    only_first: int
+    only_second: int
+    subsets: dict[str, dict[str, Difference]]
+    average: dict[str, Difference] | None
+
+
+def read_run(folder: Path) -> Run:
+    """Read a run's folder, also that of a run that is not finished.
+
+    Raises:
+        InputError: It holds no run on a benchmark, or none of this version's format.
+    """
+    try:
+        fields = json.loads((folder / "settings.json").read_bytes())
+        outcomes = read_results(folder / "results.jsonl", Outcome)
+        settings = Settings.model_validate(fields)
+    except OSError as error:
+        raise InputError(
+            f"{folder} holds no run that can be read ({error.strerror or error}): give a folder that "
+            "genprm eval wrote with --out"
+        ) from None
+    except ValueError:
+        settings = None
+    # The first format did not say which it is, and a default would hide that.
+    if settings is None or "format" not in fields:
+        raise InputError(
+            f"{folder} holds no run on a benchmark in this version's format: give a folder that genprm eval "
+            "processbench, bigbench-mistake, prmbench or labelled wrote with --out"
+        )
+    return Run(folder=str(folder), settings=settings, outcomes=outcomes)
+
+
+def compare(first: Run, second: Run, seed: int = 0) -> Comparison:
+    """Hold the second run against the first.
+
+    Args:
+        first: A run.
+        second: Another on the same benchmark.
+        seed: Of the resamples.
+
+    Raises:
+        InputError: They are of different benchmarks, or have no record in common.
+    """
+    benchmarks = first.settings.benchmark, second.settings.benchmark
+    if benchmarks[0] != benchmarks[1]:
+        raise InputError(
+            f"{first.folder} is a run on {benchmarks[0]}, {second.folder} one on {benchmarks[1]}: "
+            "give two runs on the same benchmark"
+        )
+    pairs = [
+        (mine, theirs)
+        for key, mine in first.outcomes.items()
+        if (theirs := second.outcomes.get(key)) is not None and theirs.digest == mine.digest
+    ]
+    if not pairs:
+        raise InputError(
+            f"{first.folder} and {second.folder} have no record in common: give two runs on the same data"
+        )
+    rows: dict[str, list[list[int]]] = {}
+    for mine, theirs in pairs:
+        rows.setdefault(mine.subset, []).append([*row_of(mine), *row_of(theirs)])
+    tallies = {subset: Tally.of_rows(paired) for subset, paired in rows.items()}
+    metrics = METRICS[benchmarks[0]]
+    part = benchmarks[0] in DEFINED_IN_PART
+    return Comparison(
+        first=first.settings,
+        second=second.settings,
+        records=len(pairs),
+        only_first=len(first.outcomes) - len(pairs),
+        only_second=len(second.outcomes) - len(pairs),
+        subsets={subset: differences(metrics, [tally], seed) for subset, tally in tallies.items()},
+        average=differences(metrics, list(tallies.values()), seed, where_defined=part)
+        if len(tallies) > 1
+        else None,
+    )
+
+
+def differences(
+    metrics: Mapping[str, Metric], subsets: Sequence[Tally], seed: int, *, where_defined: bool = False
+) -> dict[str, Difference]:
+    sums = [tally.sum for tally in subsets]
+    draws = resampled(subsets, seed)
+    found = {}
+    for name, metric in metrics.items():
+        values = [(float(metric(each[:WIDTH])), float(metric(each[WIDTH:]))) for each in sums]
+        used = [at for at, pair in enumerate(values) if not (where_defined and np.isnan(pair).any())]
+        if not used or any(np.isnan(values[at]).any() for at in used):
+            found[name] = Difference(first=None, second=None, difference=UNKNOWN)
+            continue
+        mine, theirs = (float(np.mean([values[at][side] for at in used])) for side in (0, 1))
+        apart = np.mean([metric(draws[at][:, WIDTH:]) - metric(draws[at][:, :WIDTH]) for at in used], axis=0)
+        found[name] = Difference(first=mine, second=theirs, difference=estimate_of(theirs - mine, apart))
+    return found
