@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from _paths import Judged, Labelled, judged, read
+from _paths import Judged, Labelled, Stopped, judged, read
 
-from genprm_sdk import Verifier
+from genprm_sdk import Cascade, Verifier
 from genprm_sdk.modes import Reasoning
 
 from .scoring import Hit
@@ -55,6 +56,32 @@ class Judging:
                     found[each.group, each.number] = each
                     self._say(f"{called}, {reasoning}: {len(found)} of {len(labelled)} solutions judged")
         return [found[each.group, each.number] for each in labelled]
+
+    async def by_cascade(
+        self, model: str, labelled: Sequence[Labelled], cascade: Cascade, *, called: str
+    ) -> list[Stopped]:
+        """All solutions by one path that goes deeper where the cheaper reasoning is unsure."""
+        keep = self._folder / f"{called}-cascade.jsonl"
+        lines = keep.read_text(encoding="utf-8").splitlines() if keep.exists() else []
+        found = {(row["group"], row["number"]): row for row in map(json.loads, lines)}
+        missing = [each for each in labelled if (each.group, each.number) not in found]
+        if missing:
+            async with Verifier(model) as verifier:
+                for each in missing:
+                    report = await verifier.check(each.solution, cascade=cascade)
+                    row = {
+                        "group": each.group,
+                        "number": each.number,
+                        "labels": [step.label for step in report.steps],
+                        "tokens": report.usage.generated_tokens,
+                        "complete": len(report.steps) == len(each.solution.steps),
+                    }
+                    with keep.open("a", encoding="utf-8") as file:
+                        file.write(json.dumps(row) + "\n")
+                    found[each.group, each.number] = row
+                    self._say(f"{called}, cascade: {len(found)} of {len(labelled)} solutions judged")
+        rows = [found[each.group, each.number] for each in labelled]
+        return [Stopped(tuple(row["labels"]), row["tokens"], row["complete"]) for row in rows]
 
 
 def hits(found: Sequence[Judged], samples: int | None = None) -> list[Hit]:

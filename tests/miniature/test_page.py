@@ -6,7 +6,6 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-
 from reproduction.experiments import EXPERIMENTS
 from reproduction.page import write_page
 from reproduction.results import Claim, Picture, Result, Rows

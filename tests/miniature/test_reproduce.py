@@ -34,14 +34,14 @@ def test_a_run_goes_on_from_what_is_kept(tmp_path: Path) -> None:
     judged.write_text("".join(lines[:2]), encoding="utf-8")
     (tmp_path / "results" / "scaling.json").unlink()
     again = reproduce(tmp_path, "scaling", "tokens", "failures", "adaptive")
-    assert "3 of 4 solutions judged" in again.stderr
-    assert "2 of 4 solutions judged" not in again.stderr
+    assert "analysis+code: 3 of 4" in again.stderr
+    assert "analysis+code: 2 of 4" not in again.stderr
     kept = judged.read_text(encoding="utf-8").splitlines(keepends=True)
     assert kept[:2] == lines[:2]
     assert len(kept) == 4
     text = page.read_text(encoding="utf-8")
     assert "Test-time scaling of the verifier (table 1)" in text
-    for title in ("Tokens (table 9)", "Code that fails", "Voting that stops"):
+    for title in ("Tokens (table 9)", "Code that fails", "Voting that stops, and a cascade"):
         assert f"## {title}" in text
         assert f"{title}; " not in text.split("## What is borne out")[1].split("## ")[0]
 

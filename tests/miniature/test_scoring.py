@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from reproduction.scoring import Hit, difference, f1, mean, mean_difference
 
 hits = st.lists(
