@@ -4,6 +4,7 @@
 
 PYTHON ?= python3
 ARGS ?=
+SCALE ?= full
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -17,10 +18,10 @@ unexport PYTHONHOME
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test check format bench soak mini docs clean
+.PHONY: help demo test check format bench soak mini reproduce docs clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
 
 demo: $(STAMPS)/llama ## check real solutions with the bundled model (installs llama.cpp, no torch)
 	@echo "==> genprm demo"
@@ -32,7 +33,7 @@ test: $(STAMPS)/dev ## run the tests; ARGS='-k name' goes to pytest
 
 # mypy reads the wheel a user would install, from a folder outside the tree: what is missing in the wheel is
 # missing here too. The wheel is built by way of the sdist, so leftovers in build/ cannot get into it.
-check: $(STAMPS)/dev ## ruff format, ruff, and mypy --strict on the installed wheel
+check: $(STAMPS)/dev ## ruff format, ruff, mypy --strict on the installed wheel, and the documentation's site
 	@echo "==> ruff format --check"
 	@$(BIN)/ruff format --check
 	@echo "==> ruff check"
@@ -46,20 +47,14 @@ check: $(STAMPS)/dev ## ruff format, ruff, and mypy --strict on the installed wh
 	@outside=$$(mktemp -d) && trap 'rm -rf "$$outside"' EXIT && cd "$$outside" \
 		&& MYPYPATH="$(CURDIR)/$(VENV)/wheel/site" "$(CURDIR)/$(BIN)/mypy" --config-file "$(CURDIR)/pyproject.toml" \
 			--cache-dir "$(CURDIR)/.mypy_cache" -p genprm_sdk
+	@$(MAKE) --no-print-directory docs
 
 format: $(STAMPS)/dev ## format the code and apply ruff's safe fixes
 	@$(BIN)/ruff check --fix-only --quiet
 	@$(BIN)/ruff format
 
-bench: $(STAMPS)/dev ## run every script in benchmarks/
-	@status=0; found=0; \
-	for script in benchmarks/[!_]*.py; do \
-		[ -e "$$script" ] || continue; \
-		found=1; echo "==> $$script"; \
-		$(BIN)/python "$$script" $(ARGS) || { echo "$$script failed"; status=1; }; \
-	done; \
-	[ $$found = 1 ] || echo "benchmarks/ holds no script yet"; \
-	exit $$status
+bench: $(STAMPS)/dev ## measure speed, and write build/benchmarks/full/benchmarks.md; hours; ARGS=--quick: minutes
+	@$(BIN)/python benchmarks/page.py $(ARGS)
 
 # pytest's status 5 means that no test carries the marker.
 soak: $(STAMPS)/dev ## run the long tests that `make test` leaves out
@@ -72,10 +67,14 @@ mini: $(STAMPS)/dev ## train both bundled models from nothing into build/; hours
 	@echo "==> genprm-mini"
 	@$(BIN)/python -m genprm_sdk.training.run genprm-mini --out build/genprm-mini --solver build/policy-mini $(ARGS)
 
-docs: $(STAMPS)/dev ## render the public interface's documentation into build/docs
-	@$(BIN)/pdoc genprm_sdk genprm_sdk.sync genprm_sdk.agents genprm_sdk.models genprm_sdk.backends.llama_cpp \
-		genprm_sdk.backends.transformers genprm_sdk.backends.openai genprm_sdk.backends.replay \
-		genprm_sdk.evaluation.calibration --output-directory build/docs
+reproduce: $(STAMPS)/dev ## the paper in miniature, into docs/reproduction.md; hours, resumes; SCALE=smoke: minutes
+	@echo "==> the paper in miniature, $(SCALE)"
+	@$(BIN)/python benchmarks/reproduce.py --scale $(SCALE) \
+		$(if $(filter full,$(SCALE)),--page docs/reproduction.md) $(ARGS)
+
+docs: $(STAMPS)/dev ## write the documentation's site to build/docs; every warning is an error
+	@echo "==> mkdocs build --strict"
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 clean: ## remove .venv, build outputs and caches
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

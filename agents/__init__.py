@@ -1,7 +1,9 @@
 """Agents that solve problems with a policy, and with a verifier that criticises, ranks or guides it.
 
-async with open_policy("policy-mini") as policy, open_critic("genprm-mini") as critic:
-    trajectory = await RefinementAgent(policy, critic, turns=3).solve(problem)
+    async with open_policy("policy-mini") as policy, open_critic("genprm-mini") as critic:
+        trajectory = await RefinementAgent(policy, critic, turns=3).solve(problem)
+
+``genprm_sdk.agents.sync`` has the same without ``async``.
 """
 
 from __future__ import annotations

@@ -92,6 +92,7 @@ AgentEvent = (
     | TurnFinished
     | AgentFinished
 )
+"""What ``Agent.stream`` yields."""
 
 
 def replay(trajectory: Trajectory) -> Iterator[AgentEvent]:

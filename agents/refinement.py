@@ -65,8 +65,8 @@ class Guard:
 class RefinementAgent(Agent):
     """Repairs a solution for as long as its critic doubts a step of it.
 
-    >>> agent = RefinementAgent(policy, critic, turns=3)  # doctest: +SKIP
-    >>> trajectory = await agent.solve(problem)  # doctest: +SKIP
+        agent = RefinementAgent(policy, critic, turns=3)
+        trajectory = await agent.solve(problem)
 
     It ends when the critic finds no mistake, or none that the guard lets pass; when the turns or the budget
     are spent; or when it has gone in a circle. The result is the attempt with the best score, the first of

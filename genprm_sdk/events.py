@@ -87,3 +87,4 @@ class Finished:
 
 
 Event = StepStarted | TextWritten | CodeExecuted | PathRestarted | PathFinished | StepFinished | Finished
+"""What ``Verifier.stream`` yields."""

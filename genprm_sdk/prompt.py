@@ -28,10 +28,12 @@ class Segment:
 
 
 def control(text: str) -> Segment:
+    """Text of the chat template: its special tokens are meant."""
     return Segment("control", text)
 
 
 def content(text: str) -> Segment:
+    """Any other text: it is never read for special tokens."""
     return Segment("content", text)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -34,10 +33,3 @@ def test_an_example_prints_its_result(path: Path) -> None:
     said = run([sys.executable, str(path)])
     assert said.strip()
     assert SAID.get(path.name, "") in said
-
-
-def test_the_program_in_the_readme_runs() -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    (program,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
-    assert len([line for line in program.splitlines() if line]) <= 10
-    assert run([sys.executable, "-c", program]).strip()

@@ -23,6 +23,7 @@ from .progress import Rule
 from .rollouts import RolloutSettings
 
 __all__ = [
+    "Drawing",
     "ModelRecipe",
     "PipelineRecipe",
     "PolicyRecipe",
@@ -67,8 +68,14 @@ class ModelRecipe(Frozen):
     """A model and what runs it; see ``genprm_sdk.Verifier``.
 
     Attributes:
+        model: A name, a path, a repository or an address.
         alias: What its results are known by, in place of the model's name and files: give one for a server,
             whose address may change.
+        engine: What runs it; by default what its kind needs.
+        threads: CPU threads.
+        context: Tokens a sequence can hold.
+        capacity: Sequences evaluated at once.
+        exact: Whether results must not depend on what else runs; llama.cpp only.
     """
 
     model: str
@@ -81,7 +88,14 @@ class ModelRecipe(Frozen):
 
 
 class Drawing(ModelRecipe):
-    """A model that writes freely; the defaults of the sampling are Qwen2.5's."""
+    """A model that writes freely; the defaults of the sampling are Qwen2.5's.
+
+    Attributes:
+        temperature: 0 takes the likeliest token.
+        top_p: Smallest set of tokens with this probability; 1 keeps all.
+        top_k: Number of likeliest tokens kept; 0 keeps all.
+        min_p: Least probability relative to the likeliest token's.
+    """
 
     temperature: float = 0.7
     top_p: float = 0.8

@@ -18,6 +18,7 @@ __all__ = ["NO_ANSWER", "RolloutSettings", "roll_out"]
 Count = Annotated[int, Field(ge=1)]
 
 NO_ANSWER = "no draw comes to an answer"
+"""Why a problem is dropped that the policy never brings to an end."""
 
 
 class RolloutSettings(Frozen):

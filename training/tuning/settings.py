@@ -20,6 +20,7 @@ class LoraRecipe(Frozen):
     Attributes:
         rank: Of the adapters.
         alpha: Their weight is alpha / rank.
+        dropout: Share of their inputs that is dropped in training.
         bits: 4 or 8 holds the frozen model in so many bits (QLoRA, arXiv 2305.14314; needs bitsandbytes and
             CUDA); None in its own type.
     """
@@ -40,10 +41,13 @@ class SFTRecipe(Frozen):
             ``[Code Output]`` included, as the paper's plain loss.
         batch: Sequences a step, over all devices.
         device_batch: Of them at once on a device; the rest is accumulated.
+        learning_rate: The largest, behind the warmup.
         epochs: Times that every conversation is seen.
         steps: Steps in place of epochs.
         schedule: How the learning rate falls.
         warmup: Share of the steps over which it rises.
+        weight_decay: AdamW's.
+        clip: The largest norm of a gradient.
         longest: Tokens of a sequence; longer ones are left out and counted, never cut.
         precision: ``auto`` is bfloat16 where a GPU has it, else float32.
         gradient_checkpointing: Computes activations again to save memory; None does on a GPU.
