@@ -61,6 +61,10 @@ CHOICES: dict[str, Choice] = {
     "majority": majority_is_right,
     "pass@N": any_is_right,
 }
+"""Of Best-of-N's attempts."""
+
+TURN_CHOICES: dict[str, Choice] = {"best": best_is_right, "latest": latest_is_right}
+"""Of the attempts up to a turn of refinement."""
 
 
 class AgentFailure(Frozen):
@@ -148,9 +152,7 @@ def summarise_best_of_n(
 def summarise_refinement(settings: AgentRunSettings, outcomes: Sequence[ProblemOutcome]) -> RefinementSummary:
     """Look at the answers after each turn; a trajectory that ended sooner keeps its answer."""
     turns = range(settings.attempts + 1)
-    sofar = [
-        [[each for each in outcome.attempts if each.turn <= turn] for turn in turns] for outcome in outcomes
-    ]
+    sofar = [[outcome.until(turn) for turn in turns] for outcome in outcomes]
     best = [[best_is_right(attempts) for attempts in each] for each in sofar]
     latest = [[latest_is_right(attempts) for attempts in each] for each in sofar]
     by_best, by_latest = accuracies(best, settings.seed), accuracies(latest, settings.seed)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import Field
 
@@ -25,9 +26,25 @@ from .answers import Answers
 from .spending import Spent, Stopped
 from .trajectory import Trajectory
 
-__all__ = ["AgentRunSettings", "AttemptOutcome", "Comparing", "ProblemOutcome", "Task", "run_agent"]
+__all__ = [
+    "AgentRunSettings",
+    "AttemptOutcome",
+    "Comparing",
+    "ProblemOutcome",
+    "Task",
+    "is_agent_kind",
+    "run_agent",
+]
 
 AT_ONCE = 2
+
+AgentKind = Literal["best-of-n", "refine"]
+"""What may be measured."""
+
+
+def is_agent_kind(name: object) -> bool:
+    """Whether that is one of them."""
+    return name in get_args(AgentKind)
 
 
 class AgentRunSettings(Frozen):
@@ -47,7 +64,7 @@ class AgentRunSettings(Frozen):
     """
 
     format: Format = FORMAT
-    benchmark: Literal["best-of-n", "refine"]
+    benchmark: AgentKind
     policy: str
     policy_file: str | None = None
     model: str
@@ -130,6 +147,10 @@ class ProblemOutcome(Frozen):
         """Whether the agent's own choice is right."""
         return self.best is not None and self.attempts[self.best].right
 
+    def until(self, turn: int) -> list[AttemptOutcome]:
+        """The attempts up to a turn."""
+        return [each for each in self.attempts if each.turn <= turn]
+
 
 class Comparing:
     """Turns a trajectory into a result; needs the answers compared."""
@@ -200,7 +221,7 @@ async def run_agent(
         The results, in the order of the problems.
 
     Raises:
-        InputError: The store cannot be written to.
+        InputError: The store cannot be written to, or another process is at work in it.
         ModelError: A model cannot be used at all.
         ClosedError: The policy or the critic was closed.
     """
@@ -232,6 +253,7 @@ async def run_agent(
                 return failed, None
             return await comparing.outcome(task, trajectory), trajectory.to_html(task.key)
 
-        async for _ in bounded(work, tasks, at_once):
-            pass
+        with nullcontext() if store is None else store.alone():
+            async for _ in bounded(work, tasks, at_once):
+                pass
     return [outcomes[number] for number in range(len(tasks))]

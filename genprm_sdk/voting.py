@@ -8,14 +8,31 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Sequence
+from typing import Protocol
 
 from .options import Adaptive
-from .types import Label, ReportVerdict, StepResult, VerificationPath
+from .types import Label, ReportVerdict
 
 __all__ = ["combine_paths", "first_error", "report_verdict", "settled", "soonest"]
 
 
-def combine_paths(paths: Sequence[VerificationPath]) -> tuple[Label, float | None]:
+class Scored(Protocol):
+    """What is needed of a path."""
+
+    @property
+    def score(self) -> float | None: ...
+
+
+class Judged(Protocol):
+    """What is needed of a step."""
+
+    @property
+    def index(self) -> int: ...
+    @property
+    def label(self) -> Label: ...
+
+
+def combine_paths(paths: Sequence[Scored]) -> tuple[Label, float | None]:
     """Label and score of a step: the mean of the readable paths' scores against 0.5.
 
     A path whose verdict cannot be read is no evidence and is left out (arXiv 2504.00891, section 3.3, where
@@ -86,12 +103,12 @@ def soonest(scores: Sequence[float | None], missing: int, adaptive: Adaptive | N
     )
 
 
-def first_error(steps: Sequence[StepResult]) -> int | None:
+def first_error(steps: Sequence[Judged]) -> int | None:
     """Index of the first step that is labelled ``incorrect``."""
     return next((step.index for step in steps if step.label == "incorrect"), None)
 
 
-def report_verdict(steps: Sequence[StepResult], total: int) -> ReportVerdict:
+def report_verdict(steps: Sequence[Judged], total: int) -> ReportVerdict:
     """What the steps judged so far say about a solution of ``total`` steps."""
     decisive = next((step for step in steps if step.label != "correct"), None)
     if decisive is not None:

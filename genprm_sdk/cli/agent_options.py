@@ -21,7 +21,7 @@ from .options import Exact, IsolationOption, Limit, Model, Samples, Seed, Thread
 if TYPE_CHECKING:
     from ..agents import Critic, Evidence, Guard, Policy, RefinementAgent, VerifierCritic
 
-__all__ = ["AgentOptions", "PolicyName", "ResultOptions"]
+__all__ = ["AgentOptions", "JudgedOptions", "PolicyName", "ResultOptions"]
 
 PolicyName = Annotated[
     str,
@@ -33,8 +33,8 @@ PolicyName = Annotated[
 
 
 @dataclass(frozen=True)
-class AgentOptions:
-    """Who writes and judges, how, and for how much: the options of ``refine``, ``solve`` and ``mcp``."""
+class JudgedOptions:
+    """Who writes and judges, and for how much: the options of every command with an agent."""
 
     policy_model: Annotated[
         str | None,
@@ -47,6 +47,25 @@ class AgentOptions:
         ),
     ] = False
     model: Model = DEFAULT_MODEL
+    samples: Samples = 1
+    max_samples: Annotated[
+        int | None, typer.Option("--max-samples", min=1, help="Verifications of a problem, at most.")
+    ] = None
+    max_tokens: Annotated[
+        int | None, typer.Option("--max-tokens", min=1, help="Written tokens of a problem, at most.")
+    ] = None
+    max_seconds: Annotated[
+        float | None, typer.Option("--max-seconds", help="Seconds of a problem, at most.")
+    ] = None
+    isolation: IsolationOption = None
+    threads: Threads = None
+    exact: Exact = False
+
+
+@dataclass(frozen=True)
+class AgentOptions(JudgedOptions):
+    """And how solutions are repaired: the options of ``refine``, ``solve`` and ``mcp``."""
+
     turns: Annotated[int, typer.Option("--turns", min=0, help="Repairs of a solution, at most.")] = 3
     repair: Annotated[
         RepairKind,
@@ -75,19 +94,6 @@ class AgentOptions:
             "--confidence", min=0.0, max=1.0, help="And only where the paths are at least this sure of it."
         ),
     ] = 0.0
-    samples: Samples = 1
-    max_samples: Annotated[
-        int | None, typer.Option("--max-samples", min=1, help="Verifications of a problem, at most.")
-    ] = None
-    max_tokens: Annotated[
-        int | None, typer.Option("--max-tokens", min=1, help="Written tokens of a problem, at most.")
-    ] = None
-    max_seconds: Annotated[
-        float | None, typer.Option("--max-seconds", help="Seconds of a problem, at most.")
-    ] = None
-    isolation: IsolationOption = None
-    threads: Threads = None
-    exact: Exact = False
 
     def check(self, policy: str | None) -> None:
         """Refuse what cannot be used, before anything is downloaded or loaded.

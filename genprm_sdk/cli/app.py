@@ -21,7 +21,7 @@ from ..options import Budget, Cascade, CheckOptions, adaptive_of
 from ..sandbox import Isolation
 from . import opening
 from .agent_kinds import AgentKind
-from .agent_options import AgentOptions, PolicyName, ResultOptions
+from .agent_options import AgentOptions, JudgedOptions, PolicyName, ResultOptions
 from .codes import CLOSED_PIPE, FAILED, INTERRUPTED, UNUSABLE, exit_code
 from .options import Exact, File, IsolationOption, Limit, Model, Samples, Seed, Threads, grouped
 from .terminal import ReaderLeft, complain
@@ -390,7 +390,7 @@ def evaluate_best_of_n(
     limit: Limit = None,
     out: Out = None,
     *,
-    options: AgentOptions,
+    options: JudgedOptions,
 ) -> int:
     """Best-of-N by the verifier beside a majority's vote and pass@N, on problems with answers.
 
@@ -398,10 +398,11 @@ def evaluate_best_of_n(
     """
     from .evaluate_agents import AgentEvaluation, evaluate_agent, read_counts
 
-    options.check(policy)
+    asked = AgentOptions(**vars(options))
+    asked.check(policy)
     counts = read_counts(n)
-    bring(policy, options.model)
-    return evaluate_agent(AgentEvaluation(data, policy, options, counts, seed, limit, out))
+    bring(policy, asked.model)
+    return evaluate_agent(AgentEvaluation(data, policy, asked, counts, seed, limit, out))
 
 
 @evaluations.command("refine")
@@ -426,9 +427,7 @@ def evaluate_refinement(
     return evaluate_agent(AgentEvaluation(data, policy, options, None, seed, limit, out))
 
 
-FinishedEvaluation = Annotated[
-    Path, typer.Argument(metavar="DIR", help="A folder that a benchmark's --out has made.")
-]
+FinishedEvaluation = Annotated[Path, typer.Argument(metavar="DIR", help="A folder that --out has made.")]
 
 
 @evaluations.command("compare")
@@ -439,7 +438,7 @@ def compare_evaluations(
     seed: Seed = 0,
 ) -> int:
     """Hold the second run against the first, on the records that both have."""
-    from .evaluate import compare_runs
+    from .evaluate_compare import compare_runs
 
     return compare_runs(first, second, as_json=json, seed=seed)
 

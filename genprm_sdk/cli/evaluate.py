@@ -1,4 +1,4 @@
-"""``genprm eval``: a benchmark through the verifier, its metric on stdout; two such runs beside each other.
+"""``genprm eval``: a benchmark through the verifier, its metric on stdout.
 
 Knows options, progress and tables; records, results and scores are the evaluation room's.
 """
@@ -13,13 +13,11 @@ from pathlib import Path
 from rich.table import Table
 
 from ..evaluation import writing
-from ..evaluation.comparison import Comparison, Difference, compare, read_run
 from ..evaluation.datasets import Benchmark, Item, Unreadable, load
 from ..evaluation.metrics import Estimate
 from ..evaluation.outcome import Outcome
 from ..evaluation.page import Table as Rows
 from ..evaluation.runner import require_all_steps, run
-from ..evaluation.scaling import AVERAGE
 from ..evaluation.settings import Settings
 from ..evaluation.store import ResultStore
 from ..evaluation.summary import Summary, summarise
@@ -27,9 +25,9 @@ from ..modes import History, Reasoning
 from ..report.text import one_line
 from .codes import FAILED, FINE, INTERRUPTED, UNUSABLE
 from .opening import OpenChecker
-from .terminal import Progress, complain, note, show, write_line
+from .terminal import Progress, complain, note, show
 
-__all__ = ["EvalOptions", "compare_runs", "evaluate", "plain_table", "summary_table"]
+__all__ = ["EvalOptions", "evaluate", "plain_table", "summary_table"]
 
 SECONDS_BETWEEN_LINES = 30.0
 
@@ -79,7 +77,7 @@ def evaluate(options: EvalOptions, open_checker: OpenChecker) -> int:
     """
     records = load(options.benchmark, options.data, options.limit)
     settings = options.settings()
-    require_all_steps(settings, records)
+    require_all_steps(settings)
     store = None if options.out is None else ResultStore.open(options.out, settings, Outcome)
     heard: list[Outcome] = []
     try:
@@ -109,14 +107,16 @@ async def check_all(
     open_checker: OpenChecker,
     outcomes: list[Outcome],
 ) -> list[Outcome]:
+    right = 0
     with Progress(every=SECONDS_BETWEEN_LINES) as progress:
 
         def heard(outcome: Outcome) -> None:
+            nonlocal right
             outcomes.append(outcome)
+            right += outcome.exact
             if outcome.error is not None:
                 progress.clear()
                 complain(f"{outcome.key}: {outcome.error}")
-            right = sum(o.exact for o in outcomes)
             progress.say(f"{len(outcomes)} of {len(records)} records, {right} exact")
 
         progress.say("loading the model")
@@ -178,51 +178,3 @@ def plain_table(rows: Rows) -> Table:
     for row in rows.rows:
         table.add_row(*map(one_line, row))
     return table
-
-
-def compare_runs(first: Path, second: Path, *, as_json: bool, seed: int = 0) -> int:
-    """Show how far the second run is from the first; returns the exit code.
-
-    Raises:
-        InputError: They cannot be compared.
-    """
-    found = compare(read_run(first), read_run(second), seed)
-    if as_json:
-        write_line(found.model_dump_json())
-    else:
-        show(comparison_table(found, first, second))
-    mine, theirs = found.first.model_dump(mode="json"), found.second.model_dump(mode="json")
-    apart = [f"{name} {mine[name]} and {theirs[name]}" for name in mine if mine[name] != theirs[name]]
-    note(f"settings that differ: {', '.join(apart) or 'none'}")
-    if found.only_first or found.only_second:
-        note(
-            f"{found.records} records are in both; left out: {found.only_first} of {first} and "
-            f"{found.only_second} of {second}"
-        )
-    return FINE
-
-
-def comparison_table(found: Comparison, first: Path, second: Path) -> Table:
-    table = Table(
-        title=one_line(f"{found.first.benchmark}: {second} less {first}, {found.records} records"),
-        caption="interval of the difference: paired percentile bootstrap over records",
-    )
-    table.add_column("subset", overflow="fold")
-    table.add_column("metric", no_wrap=True)
-    for name in ("first %", "second %", "difference", "95% interval"):
-        table.add_column(name, no_wrap=True, justify="right")
-    rows = list(found.subsets.items())
-    if found.average is not None:
-        rows.append((AVERAGE, found.average))
-    for subset, metrics in rows:
-        for number, (name, apart) in enumerate(metrics.items()):
-            table.add_row(one_line(subset) if number == 0 else "", name, *difference_cells(apart))
-        table.add_section()
-    return table
-
-
-def difference_cells(apart: Difference) -> tuple[str, str, str, str]:
-    share = writing.shown_share
-    value = apart.difference.value
-    signed = "–" if value is None else f"{100 * value:+.1f}"
-    return share(apart.first), share(apart.second), signed, writing.shown_interval(apart.difference)

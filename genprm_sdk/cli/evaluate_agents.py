@@ -13,7 +13,7 @@ from ..agents.evaluating import AgentRunSettings, ProblemOutcome, Task, run_agen
 from ..agents.evaluation_pages import accuracy_table, write_agent_run
 from ..errors import InputError
 from ..evaluation.datasets import files
-from ..evaluation.reading import Broken, encodable, read_file, read_records
+from ..evaluation.reading import Broken, encodable, read_file, read_records, unique_key
 from ..evaluation.store import ResultStore
 from ..models import locate
 from ..models.fingerprint import fingerprint
@@ -153,14 +153,16 @@ async def solve_all(
     store: ResultStore[ProblemOutcome] | None,
     outcomes: list[ProblemOutcome],
 ) -> list[ProblemOutcome]:
+    right = 0
     with Progress(every=SECONDS_BETWEEN_LINES) as progress:
 
         def heard(outcome: ProblemOutcome) -> None:
+            nonlocal right
             outcomes.append(outcome)
+            right += outcome.right
             if outcome.error is not None:
                 progress.clear()
                 complain(f"{outcome.key}: {outcome.error}")
-            right = sum(each.right for each in outcomes)
             progress.say(f"{len(outcomes)} of {len(tasks)} problems, {right} right")
 
         progress.say("loading the models")
@@ -184,16 +186,14 @@ def read_tasks(data: Path, limit: int | None) -> list[Task]:
             problem = record if isinstance(record, Broken) else problem_of(record, given=False)
             number = f"{name}/record-{record.place.number}"
             if isinstance(problem, Broken):
-                tasks.append(Task(number, fault=f"{problem.place}: {problem.message}"))
-                continue
-            if problem.answer is None:
-                tasks.append(Task(number, fault=f'{problem.place}: there is no "answer": give the right one'))
-                continue
-            key = number if problem.id is None else f"{name}/{problem.id}"
-            used[key] += 1
-            if used[key] > 1:
-                key = f"{key}#{used[key]}"
-            tasks.append(Task(key, problem.text, problem.answer))
+                fault = f"{problem.place}: {problem.message}"
+                tasks.append(Task(unique_key(number, used), fault=fault))
+            elif problem.answer is None:
+                fault = f'{problem.place}: there is no "answer": give the right one'
+                tasks.append(Task(unique_key(number, used), fault=fault))
+            else:
+                key = number if problem.id is None else f"{name}/{problem.id}"
+                tasks.append(Task(unique_key(key, used), problem.text, problem.answer))
     if not any(task.fault is None for task in tasks):
         reason = f"; {tasks[0].fault}" if tasks else ""
         shape = '{"problem": "...", "answer": "..."}'

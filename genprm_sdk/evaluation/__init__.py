@@ -14,8 +14,8 @@ record through a checker) with ``store.py`` (what was finished before) -> ``outc
 -> ``metrics.py`` (scores with intervals), ``scaling.py`` (what fewer paths would have come to),
 ``summary.py`` (all of it), ``comparison.py`` (two runs) -> ``writing.py`` with ``plots.py``, ``svg.py`` and
 ``page.py`` (what people look at). ``calibration.py`` asks how well scores can be taken at their word. Agents
-on problems with answers are measured in ``genprm_sdk.agents`` (``evaluating.py``, ``accuracy.py``), which use
-this room.
+on problems with answers are measured in ``genprm_sdk.agents`` (``evaluating.py``, ``accuracy.py``,
+``comparison.py``), which use this room.
 
 The names here are loaded when they are first used: importing this loads no numpy.
 """

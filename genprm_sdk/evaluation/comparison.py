@@ -10,8 +10,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
+from pydantic import BaseModel
 
 from ..errors import InputError
 from ..types import Frozen
@@ -21,7 +23,6 @@ from .metrics import (
     UNKNOWN,
     Estimate,
     Metric,
-    Row,
     Tally,
     estimate_of,
     resampled,
@@ -29,12 +30,11 @@ from .metrics import (
 )
 from .outcome import Outcome
 from .settings import Settings
-from .store import read_results
+from .store import Result, read_results, read_unchecked
 
-__all__ = ["Comparison", "Difference", "Run", "compare", "read_run"]
+__all__ = ["Comparison", "Difference", "Run", "compare", "differences", "paired", "read_folder", "read_run"]
 
-WIDTH = len(Row._fields)
-"""Of one run's part of a pair's row."""
+AnySettings = TypeVar("AnySettings", bound=BaseModel)
 
 
 class Run(Frozen):
@@ -87,10 +87,32 @@ def read_run(folder: Path) -> Run:
     Raises:
         InputError: It holds no run on a benchmark, or none of this version's format.
     """
+    kinds = "processbench, bigbench-mistake, prmbench or labelled"
+    settings, outcomes, unchecked = read_folder(folder, Settings, Outcome, kinds)
+    for key, reason in unchecked.items():
+        subset = key.rpartition("/")[0]
+        outcomes[key] = Outcome(key=key, subset=subset, labelled=False, error=reason)
+    return Run(folder=str(folder), settings=settings, outcomes=outcomes)
+
+
+def read_folder(
+    folder: Path, kind: type[AnySettings], result: type[Result], kinds: str
+) -> tuple[AnySettings, dict[str, Result], dict[str, str]]:
+    """The settings, the results by their keys, and why there is none of others; see ``read_unchecked``.
+
+    Args:
+        folder: A run's.
+        kind: What its settings are.
+        result: What a result is.
+        kinds: Which runs these are, for the error.
+
+    Raises:
+        InputError: It holds no such run, or none of this version's format.
+    """
     try:
         fields = json.loads((folder / "settings.json").read_bytes())
-        outcomes = read_results(folder / "results.jsonl", Outcome)
-        settings = Settings.model_validate(fields)
+        results = read_results(folder / "results.jsonl", result)
+        settings = kind.model_validate(fields)
     except OSError as error:
         raise InputError(
             f"{folder} holds no run that can be read ({error.strerror or error}): give a folder that "
@@ -101,10 +123,10 @@ def read_run(folder: Path) -> Run:
     # The first format did not say which it is, and a default would hide that.
     if settings is None or "format" not in fields:
         raise InputError(
-            f"{folder} holds no run on a benchmark in this version's format: give a folder that genprm eval "
-            "processbench, bigbench-mistake, prmbench or labelled wrote with --out"
+            f"{folder} holds no run of {kinds} in this version's format: give a folder that such a genprm "
+            "eval wrote with --out"
         )
-    return Run(folder=str(folder), settings=settings, outcomes=outcomes)
+    return settings, results, read_unchecked(folder, results)
 
 
 def compare(first: Run, second: Run, seed: int = 0) -> Comparison:
@@ -118,27 +140,15 @@ def compare(first: Run, second: Run, seed: int = 0) -> Comparison:
     Raises:
         InputError: They are of different benchmarks, or have no record in common.
     """
-    benchmarks = first.settings.benchmark, second.settings.benchmark
-    if benchmarks[0] != benchmarks[1]:
-        raise InputError(
-            f"{first.folder} is a run on {benchmarks[0]}, {second.folder} one on {benchmarks[1]}: "
-            "give two runs on the same benchmark"
-        )
-    pairs = [
-        (mine, theirs)
-        for key, mine in first.outcomes.items()
-        if (theirs := second.outcomes.get(key)) is not None and theirs.digest == mine.digest
-    ]
-    if not pairs:
-        raise InputError(
-            f"{first.folder} and {second.folder} have no record in common: give two runs on the same data"
-        )
+    benchmark = first.settings.benchmark
+    require_same_benchmark((first.folder, benchmark), (second.folder, second.settings.benchmark))
+    pairs = paired((first.folder, first.outcomes), (second.folder, second.outcomes))
     rows: dict[str, list[list[int]]] = {}
     for mine, theirs in pairs:
         rows.setdefault(mine.subset, []).append([*row_of(mine), *row_of(theirs)])
     tallies = {subset: Tally.of_rows(paired) for subset, paired in rows.items()}
-    metrics = METRICS[benchmarks[0]]
-    part = benchmarks[0] in DEFINED_IN_PART
+    metrics = METRICS[benchmark]
+    part = benchmark in DEFINED_IN_PART
     return Comparison(
         first=first.settings,
         second=second.settings,
@@ -152,19 +162,61 @@ def compare(first: Run, second: Run, seed: int = 0) -> Comparison:
     )
 
 
+def require_same_benchmark(first: tuple[str, str], second: tuple[str, str]) -> None:
+    """Take two folders, each with what its run is.
+
+    Raises:
+        InputError: They are not of one kind.
+    """
+    if first[1] != second[1]:
+        raise InputError(
+            f"{first[0]} is a run on {first[1]}, {second[0]} one on {second[1]}: give two runs on the same "
+            "benchmark"
+        )
+
+
+def paired(
+    first: tuple[str, Mapping[str, Result]], second: tuple[str, Mapping[str, Result]]
+) -> list[tuple[Result, Result]]:
+    """Results of the same record, of two folders with their results.
+
+    Raises:
+        InputError: There are none.
+    """
+    pairs = [
+        (mine, theirs)
+        for key, mine in first[1].items()
+        if (theirs := second[1].get(key)) is not None and theirs.digest == mine.digest
+    ]
+    if not pairs:
+        raise InputError(
+            f"{first[0]} and {second[0]} have no record in common: give two runs on the same data"
+        )
+    return pairs
+
+
 def differences(
     metrics: Mapping[str, Metric], subsets: Sequence[Tally], seed: int, *, where_defined: bool = False
 ) -> dict[str, Difference]:
+    """Metrics' unweighted means over subsets, of two runs.
+
+    Args:
+        metrics: By name, of one run's part of a row.
+        subsets: Rows of which the first half is the first run's and the second half the second's.
+        seed: Of the resamples.
+        where_defined: Whether the mean is over the subsets that have the metric in both runs.
+    """
+    width = subsets[0].rows.shape[1] // 2
     sums = [tally.sum for tally in subsets]
     draws = resampled(subsets, seed)
     found = {}
     for name, metric in metrics.items():
-        values = [(float(metric(each[:WIDTH])), float(metric(each[WIDTH:]))) for each in sums]
+        values = [(float(metric(each[:width])), float(metric(each[width:]))) for each in sums]
         used = [at for at, pair in enumerate(values) if not (where_defined and np.isnan(pair).any())]
         if not used or any(np.isnan(values[at]).any() for at in used):
             found[name] = Difference(first=None, second=None, difference=UNKNOWN)
             continue
         mine, theirs = (float(np.mean([values[at][side] for at in used])) for side in (0, 1))
-        apart = np.mean([metric(draws[at][:, WIDTH:]) - metric(draws[at][:, :WIDTH]) for at in used], axis=0)
+        apart = np.mean([metric(draws[at][:, width:]) - metric(draws[at][:, :width]) for at in used], axis=0)
         found[name] = Difference(first=mine, second=theirs, difference=estimate_of(theirs - mine, apart))
     return found

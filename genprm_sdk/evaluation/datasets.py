@@ -20,12 +20,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from ..errors import InputError
 from ..types import Solution, first_message
-from .reading import Broken, Record, encodable, read_file, read_records
+from .reading import Broken, Record, encodable, read_file, read_records, unique_key
 
-__all__ = ["BENCHMARKS", "Benchmark", "Item", "Unreadable", "load"]
+__all__ = ["BENCHMARKS", "SCORED_BY_STEPS", "Benchmark", "Item", "Unreadable", "load"]
 
 Benchmark = Literal["bigbench-mistake", "labelled", "prmbench", "processbench"]
 """What a file of labelled solutions may be."""
+
+SCORED_BY_STEPS: frozenset[Benchmark] = frozenset({"labelled", "prmbench"})
+"""Where every labelled step counts, not only the first wrong one."""
 
 Text = Annotated[str, Field(min_length=1)]
 
@@ -220,12 +223,9 @@ def read_subset(
         try:
             item = interpret(BENCHMARKS[benchmark], record, name, number)
         except InputError as error:
-            yield Unreadable(f"{name}/{number}", name, str(error), str(record.place))
-            continue
-        used[item.key] += 1
-        if used[item.key] > 1:
-            item = replace(item, key=f"{item.key}#{used[item.key]}")
-        yield item
+            yield Unreadable(unique_key(f"{name}/{number}", used), name, str(error), str(record.place))
+        else:
+            yield replace(item, key=unique_key(item.key, used))
 
 
 def interpret(form: type[BenchmarkRecord], record: Record | Broken, name: str, number: str) -> Item:

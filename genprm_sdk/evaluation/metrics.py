@@ -36,7 +36,6 @@ __all__ = [
     "Row",
     "Scores",
     "Tally",
-    "average",
     "estimate",
     "estimate_average",
     "estimate_of",
@@ -44,6 +43,7 @@ __all__ = [
     "resampled",
     "row_of",
     "score",
+    "score_subsets",
 ]
 
 Array = npt.NDArray[np.float64]
@@ -51,7 +51,7 @@ Metric = Callable[[Array], Array]
 
 MOST_RESAMPLES, LEAST_RESAMPLES = 10_000, 1_000
 MOST_DRAWS = 1_000_000
-"""Of numbers of distinct rows: a subset whose records nearly all differ gets fewer resamples."""
+"""Of numbers of distinct rows: subsets whose records nearly all differ get fewer resamples."""
 
 AT_ONCE = 500
 LEVEL = 0.95
@@ -271,7 +271,12 @@ def estimates(
     """
     if not subsets or any(tally.total == 0 for tally in subsets):
         return dict.fromkeys(metrics, UNKNOWN)
-    draws = resampled(subsets, seed)
+    return means(metrics, subsets, resampled(subsets, seed), where_defined=where_defined)
+
+
+def means(
+    metrics: Mapping[str, Metric], subsets: Sequence[Tally], draws: Sequence[Array], *, where_defined: bool
+) -> dict[str, Estimate]:
     found = {}
     for name, metric in metrics.items():
         values = [float(metric(tally.sum)) for tally in subsets]
@@ -303,11 +308,26 @@ def estimate_of(value: float, resamples: Array) -> Estimate:
     return Estimate(value=value, low=float(low), high=float(high))
 
 
-def average(benchmark: Benchmark, subsets: Sequence[Tally], seed: int = 0) -> dict[str, Estimate]:
-    """A benchmark's metrics, averaged over its subsets."""
-    return estimates(METRICS[benchmark], subsets, seed, where_defined=benchmark in DEFINED_IN_PART)
-
-
 def score(benchmark: Benchmark, tally: Tally, seed: int = 0) -> Scores:
     """All metrics of one subset."""
     return Scores(records=tally.total, metrics=estimates(METRICS[benchmark], [tally], seed))
+
+
+def score_subsets(
+    benchmark: Benchmark, subsets: Mapping[str, Tally], seed: int = 0
+) -> tuple[dict[str, Scores], dict[str, Estimate] | None]:
+    """All metrics of each subset, and their unweighted means if there are several, from the same resamples.
+
+    Args:
+        benchmark: Whose metrics.
+        subsets: By name, each with records.
+        seed: Of the resamples.
+    """
+    metrics, tallies = METRICS[benchmark], list(subsets.values())
+    draws = resampled(tallies, seed)
+    scores = {
+        name: Scores(records=tally.total, metrics=means(metrics, [tally], [draw], where_defined=False))
+        for (name, tally), draw in zip(subsets.items(), draws, strict=True)
+    }
+    part = benchmark in DEFINED_IN_PART
+    return scores, means(metrics, tallies, draws, where_defined=part) if len(tallies) > 1 else None

@@ -25,10 +25,6 @@ from .reading import encodable
 __all__ = ["Outcome", "PathOutcome", "StepOutcome"]
 
 
-NO_USAGE = Usage()
-"""One for all: a default of its own would be a deep copy for each path."""
-
-
 class PathOutcome(Frozen):
     """One path's verification of one step, without its text.
 
@@ -59,12 +55,6 @@ class PathOutcome(Frozen):
             code_failures=path.usage.code_failures,
         )
 
-    def as_path(self) -> VerificationPath:
-        """The path as what combines paths takes it, without its text."""
-        return VerificationPath(
-            index=self.index, verdict=self.verdict, score=self.score, text="", usage=NO_USAGE
-        )
-
 
 class StepOutcome(Frozen):
     """One step and what its paths say.
@@ -89,12 +79,8 @@ class StepOutcome(Frozen):
     def with_first_paths(self, count: int) -> Self:
         """The step as the first paths alone would have it."""
         first = tuple(path for path in self.paths if path.index < count)
-        label, score = combine_paths([path.as_path() for path in first])
+        label, score = combine_paths(first)
         return self.model_copy(update={"label": label, "score": score, "paths": first})
-
-    def as_result(self) -> StepResult:
-        """The step as what decides over solutions takes it, without texts."""
-        return StepResult(index=self.index, text="", label=self.label, score=self.score, paths=())
 
 
 class Outcome(Frozen):
@@ -159,9 +145,8 @@ class Outcome(Frozen):
         if self.verdict is None:
             return self
         steps = tuple(step.with_first_paths(count) for step in self.steps)
-        results = [step.as_result() for step in steps]
-        verdict = report_verdict(results, self.total_steps)
-        return self.model_copy(update={"predicted": first_error(results), "verdict": verdict, "steps": steps})
+        verdict = report_verdict(steps, self.total_steps)
+        return self.model_copy(update={"predicted": first_error(steps), "verdict": verdict, "steps": steps})
 
     @classmethod
     def of_report(cls, item: Item, digest: str, report: Report) -> Outcome:

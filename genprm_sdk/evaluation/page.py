@@ -22,7 +22,7 @@ SETTING = Setting(own_page=True)
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of text; the first of a row names it."""
+    """Rows of text; the first of a row names it, and a column with % in its name holds numbers."""
 
     title: str
     columns: Sequence[str]
@@ -97,7 +97,10 @@ def _table(table: Table) -> Html:
         element(
             "tr",
             element("th", text(row[0]), scope="row"),
-            *(element("td", text(cell)) for cell in row[1:-1]),
+            *(
+                element("td", text(cell), cls="whole" if "%" in column else "")
+                for column, cell in zip(table.columns[1:-1], row[1:-1], strict=True)
+            ),
             element("td", text(row[-1]), cls="number"),
         )
         for row in table.rows
@@ -146,7 +149,7 @@ def _line(line: Line) -> Html:
     return element(
         "tr",
         element("th", linked, scope="row"),
-        element("td", result),
+        element("td", result, cls="whole"),
         *(element("td", text(said)) for said in line.said[:-1]),
         element("td", text(line.said[-1]), cls="number"),
     )

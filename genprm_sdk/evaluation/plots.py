@@ -38,7 +38,8 @@ def draw_plots(summary: Summary, outcomes: Sequence[Outcome]) -> dict[str, Chart
 def scaling_chart(metric: str, across: str, curves: Mapping[str, Sequence[Point]]) -> Chart | None:
     """A metric against the number of samples, each twice the one before; a line a name."""
     counts = sorted({point.samples for points in curves.values() for point in points})
-    if len(counts) < 2:
+    known = any(point.value.value is not None for points in curves.values() for point in points)
+    if len(counts) < 2 or not known:
         return None
     axis = Axis(
         across,
@@ -49,12 +50,12 @@ def scaling_chart(metric: str, across: str, curves: Mapping[str, Sequence[Point]
     chart = Chart(f"Test-time scaling: {metric}", axis, share_axis(metric))
     for number, (name, points) in enumerate(curves.items()):
         colour = QUIET if name == AVERAGE else COLOURS[number % len(COLOURS)]
-        known = [(math.log2(point.samples), point.value) for point in points if point.value.value is not None]
-        if not known:
+        drawn = [(math.log2(point.samples), point.value) for point in points if point.value.value is not None]
+        if not drawn:
             continue
         chart.name(name, colour)
-        chart.line([(x, value.value or 0.0) for x, value in known], colour, dashed=name == AVERAGE)
-        for x, value in known:
+        chart.line([(x, value.value or 0.0) for x, value in drawn], colour, dashed=name == AVERAGE)
+        for x, value in drawn:
             chart.whisker(x, value.low or 0.0, value.high or 0.0, colour)
             chart.dot(x, value.value or 0.0, colour, said=f"{name}: {100 * (value.value or 0.0):.1f}%")
     return chart

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import InputError
 
-__all__ = ["Broken", "Place", "Record", "encodable", "read_file", "read_records"]
+__all__ = ["Broken", "Place", "Record", "encodable", "read_file", "read_records", "unique_key"]
 
 NOT_UTF8 = re.compile("[\udc80-\udcff]")
 HALF_PAIR = re.compile(r"\\u[dD][89a-fA-F]")
@@ -105,6 +106,8 @@ def parse(text: str) -> object:
         value = json.loads(text)
     except json.JSONDecodeError as error:
         raise ValueError(describe(error)) from None
+    except ValueError:
+        raise ValueError("a number in it has too many digits") from None
     except RecursionError:
         raise ValueError("this is nested too deeply") from None
     require_text(value, text)
@@ -177,6 +180,21 @@ def torn(place: Place, text: str, at: int) -> Broken:
 def skip_space(text: str, at: int) -> int:
     match = SPACE.match(text, at)
     return at if match is None else match.end()
+
+
+def unique_key(key: str, used: Counter[str]) -> str:
+    """The key, or where another record has it already, the key with ``#2`` and so on.
+
+    Args:
+        key: What the record would be called.
+        used: The keys that have been given; this one is noted in it.
+    """
+    wanted = key
+    while key in used:
+        used[wanted] += 1
+        key = f"{wanted}#{used[wanted]}"
+    used[key] = 1
+    return key
 
 
 def encodable(text: str) -> str:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Protocol, Unpack
 
 from ..batch import bounded
 from ..errors import ClosedError, GenPRMError, InputError, ModelError
 from ..options import CheckOptions
 from ..types import Report, Solution
-from .datasets import Item, Unreadable
+from .datasets import SCORED_BY_STEPS, Item, Unreadable
 from .outcome import Outcome
 from .settings import Settings
 from .store import ResultStore
@@ -56,35 +57,34 @@ async def run(
         The results, in the order of the records.
 
     Raises:
-        InputError: The settings leave steps unchecked whose labels count, or the store cannot be written to.
+        InputError: The settings leave steps unchecked whose labels count, or the store cannot be written to,
+            or another process is at work in it.
         ModelError: The model cannot be used at all.
         ClosedError: The checker was closed.
     """
-    require_all_steps(settings, records)
+    require_all_steps(settings)
     outcomes: dict[int, Outcome] = {}
 
     async def work(number: int, record: Item | Unreadable) -> None:
         outcomes[number] = await outcome_of(checker, record, settings, store)
         on_outcome(outcomes[number])
 
-    async for _ in bounded(work, records, at_once or max(1, PATHS_AT_ONCE // settings.samples)):
-        pass
+    with nullcontext() if store is None else store.alone():
+        async for _ in bounded(work, records, at_once or max(1, PATHS_AT_ONCE // settings.samples)):
+            pass
     return [outcomes[number] for number in range(len(records))]
 
 
-def require_all_steps(settings: Settings, records: Sequence[Item | Unreadable]) -> None:
-    """Refuse to stop at the first error where steps behind it are labelled.
+def require_all_steps(settings: Settings) -> None:
+    """Refuse to stop at the first error where every labelled step counts, also those behind a false alarm.
 
     Raises:
         InputError: That is so.
     """
-    if not settings.stop_at_first_error:
-        return
-    labelled = next((each for each in records if isinstance(each, Item) and each.labels is not None), None)
-    if labelled is not None:
+    if settings.stop_at_first_error and settings.benchmark in SCORED_BY_STEPS:
         raise InputError(
-            f"{labelled.place} has labels behind its first mistake, which count too: "
-            "leave --stop-at-first-error out"
+            f"{settings.benchmark} counts the steps behind the first wrong one too: leave "
+            "--stop-at-first-error out"
         )
 
 

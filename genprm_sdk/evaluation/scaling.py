@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..types import Frozen
-from .metrics import HEADLINE, METRICS, Estimate, Tally, average, estimate
+from .metrics import HEADLINE, Estimate, Tally, score_subsets
 from .outcome import Outcome
 from .settings import Settings
 
@@ -48,17 +48,16 @@ def scaling_curves(settings: Settings, outcomes: Sequence[Outcome]) -> dict[str,
         return {}
     groups = by_subset(outcomes)
     name = HEADLINE[settings.benchmark]
-    metric = METRICS[settings.benchmark][name]
     curves: dict[str, list[Point]] = {}
     for count in doublings(settings.samples):
         tallies = {
             subset: Tally.of(outcome.with_first_paths(count) for outcome in group)
             for subset, group in groups.items()
         }
-        for subset, tally in tallies.items():
-            value = estimate(metric, tally, settings.seed)
+        scores, average = score_subsets(settings.benchmark, tallies, settings.seed)
+        values = {subset: each.metrics[name] for subset, each in scores.items()}
+        if average is not None:
+            values[AVERAGE] = average[name]
+        for subset, value in values.items():
             curves.setdefault(subset, []).append(Point(samples=count, value=value))
-        if len(tallies) > 1:
-            mean = average(settings.benchmark, list(tallies.values()), settings.seed)[name]
-            curves.setdefault(AVERAGE, []).append(Point(samples=count, value=mean))
     return {subset: tuple(points) for subset, points in curves.items()}

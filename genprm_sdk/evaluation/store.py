@@ -7,11 +7,13 @@ leaves a folder that can be read again: a torn last line is skipped, and whole f
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Generic, Literal, Protocol, Self, TypeVar
 
@@ -19,7 +21,18 @@ from pydantic import BaseModel, ValidationError
 
 from ..errors import InputError
 
-__all__ = ["FORMAT", "REPORTS", "Format", "Kept", "ResultStore", "page_name", "read_results", "write_text"]
+__all__ = [
+    "FORMAT",
+    "REPORTS",
+    "Format",
+    "Kept",
+    "Result",
+    "ResultStore",
+    "page_name",
+    "read_results",
+    "read_unchecked",
+    "write_text",
+]
 
 Format = Literal[2]
 FORMAT: Format = 2
@@ -64,21 +77,33 @@ class ResultStore(Generic[Result]):
             kind: What a result is.
 
         Raises:
-            InputError: The folder holds results of other settings, or it cannot be written to.
+            InputError: The folder holds results of other settings, another process is at work in it, or it
+                cannot be written to.
         """
         path = folder / SETTINGS
         try:
             (folder / REPORTS).mkdir(parents=True, exist_ok=True)
-            if path.exists():
-                require_same(folder, path.read_text(encoding="utf-8"), settings)
-            elif (folder / RESULTS).exists():
-                raise InputError(f"{folder} holds results but no settings.json: choose another --out folder")
-            else:
-                write_text(path, document(settings))
-            finished = {} if not (folder / RESULTS).exists() else read_results(folder / RESULTS, kind)
+            with alone(folder):
+                if path.exists():
+                    require_same(folder, path.read_text(encoding="utf-8"), settings)
+                elif (folder / RESULTS).exists():
+                    raise InputError(
+                        f"{folder} holds results but no settings.json: choose another --out folder"
+                    )
+                else:
+                    write_text(path, document(settings))
+                finished = {} if not (folder / RESULTS).exists() else read_results(folder / RESULTS, kind)
         except (OSError, UnicodeDecodeError) as error:
             raise unwritable(folder, error) from None
         return cls(folder, finished)
+
+    def alone(self) -> AbstractContextManager[None]:
+        """For as long as this lasts, no other process may write here; the system ends it with this process.
+
+        Raises:
+            InputError: Another process is at work in the folder, or it is gone.
+        """
+        return alone(self.folder)
 
     def finished(self, key: str, digest: str) -> Result | None:
         """The earlier result of the same record; one that ended in an error is not kept."""
@@ -113,6 +138,24 @@ class ResultStore(Generic[Result]):
         except OSError as error:
             raise unwritable(self.folder, error) from None
         return path
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        raise unwritable(folder, error) from None
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise InputError(
+                f"another process is at work in {folder}: wait for it, or choose another --out folder"
+            ) from None
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def page_name(key: str) -> str:
@@ -163,6 +206,25 @@ def parse_line(line: bytes, kind: type[Result]) -> Result | None:
         return None
 
 
+def read_unchecked(folder: Path, results: Mapping[str, object]) -> dict[str, str]:
+    """What the summary lists as a failure although no result was ever kept, such as a record that is no JSON.
+
+    They have no line in ``results.jsonl``: once they are mended nothing would take it out again.
+
+    Args:
+        folder: A run's.
+        results: Its results by their keys.
+
+    Returns:
+        The reasons by the keys; none while there is no summary.
+    """
+    try:
+        failures = json.loads((folder / SUMMARY).read_bytes())["failures"]
+        return {each["key"]: each["reason"] for each in failures if each["key"] not in results}
+    except (OSError, ValueError, TypeError, KeyError):
+        return {}
+
+
 def torn(file: BinaryIO) -> bool:
     """Whether the last line has no end; leaves the file at its end."""
     if not file.seek(0, os.SEEK_END):
@@ -182,11 +244,16 @@ def write_text(path: Path, text: str) -> None:
         OSError: It cannot be written.
     """
     part = path.with_name(path.name + ".part")
-    with part.open("wb") as file:
-        file.write(text.encode("utf-8", "backslashreplace"))
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    try:
+        with part.open("wb") as file:
+            file.write(text.encode("utf-8", "backslashreplace"))
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError:
+        with suppress(OSError):
+            part.unlink()
+        raise
 
 
 def unwritable(folder: Path, error: Exception) -> InputError:

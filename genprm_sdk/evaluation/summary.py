@@ -7,15 +7,14 @@ from collections.abc import Sequence
 from pydantic import Field
 
 from ..types import Frozen, Usage
-from .metrics import Estimate, Scores, Tally, average, score
+from .datasets import SCORED_BY_STEPS, Benchmark
+from .metrics import Estimate, Scores, Tally, score, score_subsets
 from .outcome import Outcome
 from .published import PUBLISHED, Published
 from .scaling import Point, by_subset, scaling_curves
 from .settings import Settings
 
 __all__ = ["Failure", "Summary", "failure_of", "summarise"]
-
-SCORED_BY_STEPS = frozenset({"labelled", "prmbench"})
 
 
 class Failure(Frozen):
@@ -52,7 +51,7 @@ class Summary(Frozen):
     published: tuple[Published, ...] = ()
 
 
-def failure_of(outcome: Outcome, benchmark: str) -> str | None:
+def failure_of(outcome: Outcome, benchmark: Benchmark) -> str | None:
     """Why a record counts as wrong although nothing wrong was said of it, or None."""
     if outcome.error is not None:
         return outcome.error
@@ -70,14 +69,14 @@ def summarise(settings: Settings, outcomes: Sequence[Outcome]) -> Summary:
     """Score a run."""
     benchmark, seed = settings.benchmark, settings.seed
     tallies = {name: Tally.of(group) for name, group in by_subset(outcomes).items()}
-    several = len(tallies) > 1
-    pooled = several and benchmark in SCORED_BY_STEPS
+    subsets, average = score_subsets(benchmark, tallies, seed)
+    pooled = len(tallies) > 1 and benchmark in SCORED_BY_STEPS
     failures = ((outcome.key, failure_of(outcome, benchmark)) for outcome in outcomes)
     return Summary(
         settings=settings,
         records=len(outcomes),
-        subsets={name: score(benchmark, tally, seed) for name, tally in tallies.items()},
-        average=average(benchmark, list(tallies.values()), seed) if several else None,
+        subsets=subsets,
+        average=average,
         pooled=score(benchmark, Tally.of(outcomes), seed) if pooled else None,
         scaling=scaling_curves(settings, outcomes),
         failures=tuple(Failure(key=key, reason=reason) for key, reason in failures if reason is not None),

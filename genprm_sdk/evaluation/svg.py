@@ -113,7 +113,7 @@ class Chart:
 
     def drawn(self) -> Html:
         """The chart as an element of a page, at most as wide as what holds it."""
-        return self._svg(width="100%", height=str(HEIGHT), preserveAspectRatio="xMinYMid")
+        return self._svg(width=str(WIDTH), height=str(HEIGHT))
 
     def file(self) -> str:
         """The chart as a file of its own, on white."""

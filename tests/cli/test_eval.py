@@ -64,11 +64,16 @@ def test_prmbench_counts_every_step(
     ]
 
 
+@pytest.mark.parametrize("label", [{"labels": [False, True]}, {"first_error": 1}])
 @pytest.mark.parametrize("benchmark", ["prmbench", "labelled"])
 def test_steps_behind_a_mistake_are_not_left_out_where_they_count(
-    benchmark: str, verifier: Any, lines_file: Write, capsys: pytest.CaptureFixture[str]
+    benchmark: str,
+    label: dict[str, object],
+    verifier: Any,
+    lines_file: Write,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    record = prm("1", ["a", "b"], [1]) | {"steps": ["a", "b"], "labels": [False, True]}
+    record = prm("1", ["a", "b"], [1]) | {"steps": ["a", "b"]} | label
     file = lines_file(record)
     assert main(["eval", benchmark, "--data", file, "--stop-at-first-error"]) == 2
     assert "leave --stop-at-first-error out" in printed(capsys)[1]
@@ -91,9 +96,50 @@ def test_a_file_of_ones_own(verifier: Any, lines_file: Write, capsys: pytest.Cap
 def test_first_errors_alone_may_stop_early(
     verifier: Any, lines_file: Write, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    file = lines_file({"steps": ["a", "b"], "first_error": 1})
-    assert main(["eval", "labelled", "--data", file, "--stop-at-first-error"]) == 0
+    file = lines_file({"problem": "P", "steps": ["a", "b"], "label": 1})
+    assert main(["eval", "processbench", "--data", file, "--stop-at-first-error"]) == 0
     assert verifier.options[0]["stop_at_first_error"] is True
+
+
+def test_what_cannot_be_read_counts_in_a_comparison_until_it_is_mended(
+    verifier: Any, lines_file: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good = {"id": "a", "problem": "P", "steps": ["WRONG"], "label": 0}
+    folders = [str(tmp_path / name) for name in ("one", "two")]
+
+    def exact_of(code: int, *records: object) -> tuple[float, int]:
+        file = lines_file(*records)
+        for folder in folders:
+            assert main(["eval", "processbench", "--data", file, "--out", folder]) == code
+        assert main(["eval", "compare", *folders, "--json"]) == 0
+        found = json.loads(capsys.readouterr().out.splitlines()[-1])
+        return found["subsets"]["traces"]["acc_error"]["first"], found["records"]
+
+    assert exact_of(2, good, "{torn") == (0.5, 2)
+    assert exact_of(0, good, good | {"id": "b"}) == (1.0, 2)
+
+
+def test_one_process_at_a_time(start_fake: Start, lines_file: Write, tmp_path: Path) -> None:
+    quick = {"id": "a", "input": "P", "steps": ["a"], "mistake_index": None}
+    data = lines_file(quick, quick | {"id": "slow", "steps": ["SLOW"]})
+    arguments = ["eval", "bigbench-mistake", "--data", data, "--out", str(tmp_path / "out")]
+    with start_fake(*arguments) as first:
+        results = tmp_path / "out" / "results.jsonl"
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline and not results.exists():
+            time.sleep(0.05)
+        before = results.read_bytes()
+        with start_fake(*arguments) as second:
+            said = second.communicate(timeout=30)[1]
+        assert second.returncode == 2
+        assert "another process is at work in" in said
+        assert results.read_bytes() == before
+        first.send_signal(signal.SIGKILL)
+        first.communicate(timeout=20)
+    lines_file(quick)
+    with start_fake(*arguments) as third:
+        assert third.communicate(timeout=30)[0]
+    assert third.returncode == 0
 
 
 HOSTILE = "../../<b>\x1b]0;x\x07"

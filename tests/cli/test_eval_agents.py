@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genprm_sdk.agents.accuracy import CHOICES, summarise_best_of_n, summarise_refinement
-from genprm_sdk.agents.evaluating import AgentRunSettings, AttemptOutcome, ProblemOutcome
+from genprm_sdk.agents.comparison import AgentRun, compare_agents, read_agent_run
+from genprm_sdk.agents.evaluating import AgentKind, AgentRunSettings, AttemptOutcome, ProblemOutcome
 from genprm_sdk.cli import main
 
 Write = Callable[..., str]
@@ -65,7 +66,16 @@ def test_best_of_n_from_one_set_of_attempts(
     assert "attempts 4 instead of 8" in printed(capsys)[1]
     assert main(["eval", "refine", *arguments[2:3], "--out", str(out)]) == 2
     assert "benchmark 'best-of-n' instead of 'refine'" in printed(capsys)[1]
-    assert main(["eval", "compare", str(out), str(out)]) == 2
+    other = tmp_path / "other"
+    assert main([*arguments[:3], "--n", "2", "--seed", "1", "--out", str(other)]) == 0
+    capsys.readouterr()
+    assert main(["eval", "compare", str(other), str(out)]) == 0
+    said = printed(capsys)
+    assert "verifier │ 1 │" in said[0]
+    assert "│ 2 │" in said[0]
+    assert "│ 4 │" not in said[0]
+    assert "attempts 2 and 4" in said[1]
+    assert "seed 1 and 0" in said[1]
 
 
 def test_refinement_turn_by_turn(
@@ -98,6 +108,8 @@ def test_problems_that_cannot_be_used_are_listed(
 @pytest.mark.parametrize(
     ("arguments", "part"),
     [
+        (["--turns", "2"], "No such option: --turns"),
+        (["--threshold", "0.4"], "No such option: --threshold"),
         (["--n", "0,2"], "--n takes whole numbers"),
         (["--n", "many"], "--n takes whole numbers"),
         (["--policy", "nowhere.gguf"], "nowhere.gguf"),
@@ -138,6 +150,67 @@ def solved(draw: st.DrawFn) -> ProblemOutcome:
         group = draw(st.sampled_from([None, 0, 1, 2]))
         attempts.append(attempt(turn, group, group == 0, draw(st.sampled_from([None, 0.1, 0.5, 0.9]))))
     return ProblemOutcome(key="k", attempts=tuple(attempts))
+
+
+@given(st.lists(solved(), min_size=1, max_size=8), st.sampled_from(["best-of-n", "refine"]))
+@settings(max_examples=25, deadline=None)
+def test_a_comparison_has_both_runs_own_numbers(made: list[ProblemOutcome], kind: AgentKind) -> None:
+    named = [each.model_copy(update={"key": f"k{number}"}) for number, each in enumerate(made)]
+    fewer = [each.model_copy(update={"attempts": each.attempts[:2]}) for each in named]
+    first, second = (
+        AgentRun(
+            folder=name,
+            settings=SETTINGS.model_copy(update={"benchmark": kind}),
+            outcomes={each.key: each for each in outcomes},
+        )
+        for name, outcomes in (("one", named), ("two", fewer))
+    )
+    found = compare_agents(first, second)
+    assert found.records == len(made)
+    for outcomes, side in ((named, "first"), (fewer, "second")):
+        own: dict[str, list[float | None]]
+        if kind == "best-of-n":
+            curves = summarise_best_of_n(SETTINGS, outcomes, [1, 2, 4]).accuracy
+            own = {name: [point.value.value for point in points] for name, points in curves.items()}
+        else:
+            turns = summarise_refinement(SETTINGS, outcomes).turns
+            own = {
+                "best": [turn.accuracy.value for turn in turns],
+                "latest": [turn.latest.value for turn in turns],
+            }
+        assert own == {
+            name: [getattr(each, side) for each in numbers.values()]
+            for name, numbers in found.accuracy.items()
+        }
+    same = compare_agents(first, first)
+    for numbers in same.accuracy.values():
+        for each in numbers.values():
+            assert (each.difference.value, each.difference.low, each.difference.high) == (0, 0, 0)
+
+
+def test_agents_of_two_kinds_are_not_compared(
+    lines_file: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folders = [tmp_path / name for name in ("one", "two", "three")]
+    kept = ProblemOutcome(key="k").model_dump_json() + "\n"
+    for folder, kind in zip(folders, ("best-of-n", "refine", "processbench"), strict=True):
+        folder.mkdir()
+        fields = SETTINGS.model_dump(mode="json") | {"benchmark": kind}
+        (folder / "settings.json").write_text(json.dumps(fields))
+        (folder / "results.jsonl").write_text(kept)
+    assert main(["eval", "compare", str(folders[0]), str(folders[1])]) == 2
+    assert "give two runs on the same benchmark" in printed(capsys)[1]
+    assert main(["eval", "compare", str(folders[0]), str(folders[2])]) == 2
+    assert "holds no run of best-of-n or refine" in printed(capsys)[1]
+
+
+def test_problems_that_could_not_be_read_count_in_a_comparison(tmp_path: Path) -> None:
+    (tmp_path / "settings.json").write_text(SETTINGS.model_dump_json())
+    (tmp_path / "results.jsonl").write_text(ProblemOutcome(key="k").model_dump_json() + "\n")
+    (tmp_path / "summary.json").write_text('{"failures": [{"key": "x/record-2", "reason": "torn"}]}')
+    run = read_agent_run(tmp_path)
+    assert {key: each.error for key, each in run.outcomes.items()} == {"k": None, "x/record-2": "torn"}
+    assert compare_agents(run, run).records == 2
 
 
 SETTINGS = AgentRunSettings(benchmark="refine", policy="p", model="m", attempts=4)

@@ -44,9 +44,8 @@ def outcome_of_scores(
         verdict="correct",
         steps=tuple(steps),
     )
-    results = [step.as_result() for step in steps]
     return whole.model_copy(
-        update={"predicted": first_error(results), "verdict": report_verdict(results, len(steps))}
+        update={"predicted": first_error(steps), "verdict": report_verdict(steps, len(steps))}
     )
 
 

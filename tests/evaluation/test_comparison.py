@@ -120,7 +120,7 @@ def test_what_cannot_be_compared(tmp_path: Path) -> None:
         "[]",
     ):
         (tmp_path / "settings.json").write_text(text)
-        with pytest.raises(InputError, match="no run on a benchmark in this version's format"):
+        with pytest.raises(InputError, match=r"no run of processbench, .* in this version's format"):
             read_run(tmp_path)
 
 

@@ -79,6 +79,13 @@ def test_a_missing_label_is_no_label_of_none(tmp_path: Path) -> None:
     assert isinstance(second, Unreadable)
 
 
+def test_ids_that_look_like_the_names_of_others_stay_apart(tmp_path: Path) -> None:
+    ids = ["a#2", "a", "a", "record-6", "a#3"]
+    file = write(tmp_path / "s.jsonl", *[PB | {"id": each} for each in ids], "{torn", PB | {"id": None})
+    keys = [item.key for item in load("processbench", file)]
+    assert keys == ["s/a#2", "s/a", "s/a#3", "s/record-6", "s/a#3#2", "s/record-6#2", "s/record-7"]
+
+
 def test_a_folder_is_its_files_and_limit_is_for_each(tmp_path: Path) -> None:
     write(tmp_path / "b.jsonl", PB, PB)
     write(tmp_path / "a.jsonl", PB, "{torn", PB)

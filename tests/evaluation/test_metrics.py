@@ -14,11 +14,11 @@ from genprm_sdk.evaluation.metrics import (
     METRICS,
     Row,
     Tally,
-    average,
     estimate,
     estimate_average,
     row_of,
     score,
+    score_subsets,
 )
 from genprm_sdk.evaluation.outcome import Outcome, StepOutcome
 from genprm_sdk.types import Label, ReportVerdict
@@ -245,10 +245,20 @@ def test_steps_behind_the_first_mistake_are_unknown_unless_labelled() -> None:
 
 def test_the_mean_of_prmbench_is_over_the_classifications_with_wrong_steps() -> None:
     mixed, all_right = Tally.of_rows([Row(kept=3, caught=1)]), Tally.of_rows([Row(kept=2, alarmed=2)])
-    found = average("prmbench", [mixed, all_right])
+    subsets, found = score_subsets("prmbench", {"mixed": mixed, "right": all_right})
+    assert found is not None
+    assert subsets["right"].metrics["score"].value is None
     assert found["score"].value == 1.0
     assert found["f1_right_steps"].value == pytest.approx((1 + 2 / 3) / 2)
-    assert average("processbench", [tally(1, 0, 1), tally(1)])["f1"].value is None
+    _, found = score_subsets("processbench", {"both": tally(1, 0, 1), "mistakes": tally(1)})
+    assert found is not None
+    assert found["f1"].value is None
+
+
+def test_one_subset_has_no_average() -> None:
+    subsets, average = score_subsets("processbench", {"one": tally(1, 1, 1)})
+    assert average is None
+    assert subsets == {"one": score("processbench", tally(1, 1, 1))}
 
 
 def test_steps_of_a_record_are_resampled_together() -> None:

@@ -78,6 +78,8 @@ def test_a_run_without_a_single_result_has_its_zeros_alone(tmp_path: Path) -> No
     made = [Outcome(key="f/x", subset="f", labelled=False, error="it broke")]
     summary = summarise(SETTINGS, made)
     assert set(draw_plots(summary, made)) == {"scaling"}
+    alone = [outcome_of_scores("k", "s", [[0.9] * 4], None)]
+    assert "scaling" not in draw_plots(summarise(SETTINGS, alone), alone)
     assert "it broke" in write_run(tmp_path, summary, made).read_text()
 
 

@@ -112,6 +112,13 @@ def test_what_is_no_json_at_all_is_one_complaint(text: str) -> None:
     assert "object" in record.message
 
 
+def test_a_number_of_too_many_digits_loses_its_line() -> None:
+    broken, good = read_records(b'{"id": ' + b"9" * 5000 + b'}\n{"id": 1}\n', "f")
+    assert isinstance(broken, Broken)
+    assert broken.message == "a number in it has too many digits"
+    assert isinstance(good, Record)
+
+
 def test_an_empty_file_has_no_records() -> None:
     assert read_records(b"", "f") == []
     assert read_records(b"\xef\xbb\xbf \n\t\n", "f") == []

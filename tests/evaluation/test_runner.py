@@ -15,7 +15,7 @@ from genprm_sdk.evaluation.datasets import Item, Unreadable
 from genprm_sdk.evaluation.outcome import Outcome
 from genprm_sdk.evaluation.runner import run
 from genprm_sdk.evaluation.settings import Settings
-from genprm_sdk.evaluation.store import ResultStore
+from genprm_sdk.evaluation.store import ResultStore, write_text
 from genprm_sdk.evaluation.summary import summarise
 from genprm_sdk.modes import Reasoning
 from genprm_sdk.options import CheckOptions
@@ -205,3 +205,21 @@ def test_the_summary_replaces_an_older_one(tmp_path: Path) -> None:
     summary = summarise(SETTINGS, [Outcome(key="a", subset="f", verdict="correct")])
     assert json.loads(store.conclude(summary).read_text())["records"] == 1
     assert sorted(p.name for p in tmp_path.iterdir()) == ["reports", "settings.json", "summary.json"]
+
+
+def test_what_cannot_be_written_whole_is_not_left_behind(tmp_path: Path) -> None:
+    (tmp_path / "page").mkdir()
+    with pytest.raises(OSError, match="page"):
+        write_text(tmp_path / "page", "text")
+    assert [path.name for path in tmp_path.iterdir()] == ["page"]
+
+
+@pytest.mark.anyio
+async def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
+    store = ResultStore.open(tmp_path, SETTINGS, Outcome)
+    with store.alone():
+        with pytest.raises(InputError, match="another process is at work in"):
+            ResultStore.open(tmp_path, SETTINGS, Outcome)
+        with pytest.raises(InputError, match="another process is at work in"):
+            await run(FakeChecker(), [], SETTINGS, store=store)
+    assert await run(FakeChecker(), [], SETTINGS, store=store) == []
