@@ -36,8 +36,8 @@ LABELS = {
 
 REFINEMENT = {
     "genprm": (45.7, 49.8, 50.7, 51.5),
-    "self": (45.7, 46.3, 46.0, 46.1),
-    "independent": (45.7, 46.8, 47.3, 47.2),
+    "self-refine": (45.7, 46.3, 46.0, 46.1),
+    "DeepSeek-R1-Distill-7B as critic": (45.7, 46.8, 47.3, 47.2),
 }
 """Right answers before and after 1, 2 and 3 turns, average of four sets and two policies (table 2)."""
 

@@ -116,12 +116,19 @@ async def run(work: Work) -> Result:
             ),
         ),
         claims=(
-            Claim("Its critiques beat self-refinement after three turns.", gap(genprm, found[SELF])),
-            Claim("They beat challenges of a random step.", gap(genprm, found[RANDOM])),
-            Claim("They beat those of the same verifier without code.", gap(genprm, found[WORDS])),
-            Claim("The gain is more than half of an oracle's.", mean(half_of_oracle)),
-            Claim("Fewer than 2% of right answers are made wrong.", mean([0.02 - each for each in broken])),
-            Claim("Keeping the verified prefix beats writing anew.", gap(found[PREFIX], genprm)),
+            Claim(
+                "After three turns the verifier's critiques beat self-refinement.", gap(genprm, found[SELF])
+            ),
+            Claim("The verifier's critiques beat challenges of a random step.", gap(genprm, found[RANDOM])),
+            Claim("The verifier's critiques beat its own without code.", gap(genprm, found[WORDS])),
+            Claim("Refinement gains more than half of what an oracle's critiques do.", mean(half_of_oracle)),
+            Claim(
+                "Refinement makes fewer than 2% of right answers wrong.",
+                mean([0.02 - each for each in broken]),
+            ),
+            Claim(
+                "Refinement that keeps the verified prefix beats writing anew.", gap(found[PREFIX], genprm)
+            ),
         ),
         pictures=(
             Picture(
