@@ -117,7 +117,7 @@ class Tally:
     times: npt.NDArray[np.int64]
 
     @classmethod
-    def of_rows(cls, rows: Sequence[Sequence[int]]) -> Tally:
+    def of_rows(cls, rows: Sequence[Sequence[float]]) -> Tally:
         """Count equal rows."""
         table = np.asarray(rows, dtype=np.float64).reshape(len(rows), -1)
         distinct, times = np.unique(table, axis=0, return_counts=True)
