@@ -10,9 +10,9 @@ import hashlib
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, Self, get_args
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ..batch import bounded
 from ..errors import ClosedError, GenPRMError, ModelError
@@ -141,6 +141,12 @@ class ProblemOutcome(Frozen):
     stopped: Stopped | None = None
     spent: Spent = Spent()
     error: str | None = None
+
+    @model_validator(mode="after")
+    def _agrees_with_itself(self) -> Self:
+        if self.best is not None and not 0 <= self.best < len(self.attempts):
+            raise ValueError(f"there is no attempt {self.best}")
+        return self
 
     @property
     def right(self) -> bool:

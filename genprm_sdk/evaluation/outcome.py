@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ..types import (
+    MOST_STEPS,
     CodeStatus,
     Frozen,
     Label,
@@ -107,12 +108,18 @@ class Outcome(Frozen):
     labelled: bool = True
     expected: int | None = None
     labels: tuple[bool, ...] | None = None
-    total_steps: int = Field(0, ge=0)
+    total_steps: int = Field(0, ge=0, le=MOST_STEPS)
     predicted: int | None = None
     verdict: ReportVerdict | None = None
     steps: tuple[StepOutcome, ...] = ()
     usage: Usage = Usage()
     error: str | None = None
+
+    @model_validator(mode="after")
+    def _agrees_with_itself(self) -> Self:
+        if self.labels is not None and len(self.labels) != self.total_steps:
+            raise ValueError(f"{len(self.labels)} labels for {self.total_steps} steps")
+        return self
 
     @property
     def decided(self) -> bool:

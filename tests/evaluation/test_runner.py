@@ -150,9 +150,20 @@ def break_middle(data: bytes) -> bytes:
     return first + b"\n\xff" + second[5:] + b"\n" + rest
 
 
+def contradict(data: bytes) -> bytes:
+    first, rest = data.split(b"\n", 1)
+    return first.replace(b'"labels":null', b'"labels":[true,true,true,true,true,true,true]') + b"\n" + rest
+
+
 @pytest.mark.parametrize(
     ("damage", "again"),
-    [(cut_last_line, ["c"]), (drop_newline, []), (break_middle, ["b"]), (lambda d: b"", ["a", "b", "c"])],
+    [
+        (contradict, ["a"]),
+        (cut_last_line, ["c"]),
+        (drop_newline, []),
+        (break_middle, ["b"]),
+        (lambda d: b"", ["a", "b", "c"]),
+    ],
 )
 async def test_a_damaged_file_loses_only_what_is_damaged(
     damage: Callable[[bytes], bytes], again: list[str], tmp_path: Path
