@@ -20,7 +20,7 @@ from .blocking import LOOP
 from .errors import ClosedError
 from .events import Event
 from .models import VerifierSettings
-from .modes import History
+from .modes import History, Reasoning
 from .options import CheckOptions
 from .scoring import Aggregate, SolutionScores
 from .types import Report
@@ -68,6 +68,11 @@ class Verifier:
     def settings(self) -> VerifierSettings:
         """How the model wants to be used."""
         return self._verifier.settings
+
+    @property
+    def reasoning(self) -> Reasoning:
+        """What is written before a verdict, if a call does not say."""
+        return self._verifier.reasoning
 
     @property
     def history(self) -> History:

@@ -87,7 +87,8 @@ class Verifier:
         backend: A loaded backend to use instead of ``model``; it is not closed here. Or the name of the one
             that shall run ``model``: ``llama.cpp``, ``transformers`` or ``openai``.
         settings: How the model wants to be used; by default what its file says.
-        reasoning: What is written before a verdict; see ``Reasoning``.
+        reasoning: What is written before a verdict, see ``Reasoning``; by default what the model's file says
+            that it was trained for, which is analysis and code where it says nothing.
         history: What a path sees of earlier steps; see ``History``. By default what the model's file says.
         sampling: How tokens are drawn; its seed is not used, each check has its own.
         score_temperature: Divides the log-odds of Yes over No: 1 is the model's own probability, about 0.6
@@ -109,7 +110,7 @@ class Verifier:
         *,
         backend: Backend | str | None = None,
         settings: VerifierSettings | None = None,
-        reasoning: Reasoning | str = Reasoning.ANALYSIS_CODE,
+        reasoning: Reasoning | str | None = None,
         history: History | str | None = None,
         sampling: Sampling | None = None,
         score_temperature: float = 1.0,
@@ -124,7 +125,7 @@ class Verifier:
             raise InputError(f"capacity must be at least {LEAST_CAPACITY}, not {capacity}")
         self._given_backend = None if isinstance(backend, str) else backend
         self._given_settings = settings
-        self._reasoning = member_of(Reasoning, reasoning, "reasoning")
+        self._given_reasoning = None if reasoning is None else member_of(Reasoning, reasoning, "reasoning")
         self._given_history = None if history is None else member_of(History, history, "history")
         self._sampling = sampling or Sampling()
         self._score_temperature = score_temperature
@@ -140,7 +141,7 @@ class Verifier:
         self._settings = settings or VerifierSettings()
         self._places = Places(Slots(0), Slots(0))
         self._warned = False
-        self._turn_of(self._reasoning)  # a score_temperature that cannot be used is refused before loading
+        self._turn_of(self.reasoning)  # a score_temperature that cannot be used is refused before loading
 
     @property
     def name(self) -> str:
@@ -151,6 +152,11 @@ class Verifier:
     def settings(self) -> VerifierSettings:
         """How the model wants to be used."""
         return self._settings
+
+    @property
+    def reasoning(self) -> Reasoning:
+        """What is written before a verdict, if a call does not say."""
+        return self._given_reasoning or self._settings.reasoning
 
     @property
     def history(self) -> History:
@@ -173,10 +179,13 @@ class Verifier:
         return self
 
     async def _open(self) -> None:
-        if self._reasoning.executes:  # first, so that it warms up while the model is loaded
+        known = self._given_reasoning or (self._given_settings and self._given_settings.reasoning)
+        if known and known.executes:  # first, so that it warms up while the model is loaded
             await self._sandbox_for_code().__aenter__()
         backend = self._given_backend or await self._load()
         self._settings = self._given_settings or self._settings_of(backend)
+        if not known and self.reasoning.executes:
+            await self._sandbox_for_code().__aenter__()
         self._places = Places(slots_of(backend, backend.capacity), Slots(MOST_SESSIONS))
         self._loop = asyncio.get_running_loop()
         self._backend = backend
@@ -335,7 +344,7 @@ class Verifier:
 
     def _plan(self, options: CheckOptions, *, for_scores: bool) -> Plan:
         auto = self.history != History.RATIONALES and not for_scores
-        return Plan.of(options, self._reasoning, auto_adaptive=auto)
+        return Plan.of(options, self.reasoning, auto_adaptive=auto)
 
     def _prepared(
         self,

@@ -376,6 +376,9 @@ async def test_what_runs_no_code_needs_no_sandbox(monkeypatch: pytest.MonkeyPatc
             await verifier.check(RIGHT[:1], problem=PROBLEM, reasoning="code")
     with pytest.raises(SandboxUnavailable, match="no wall"):
         await Verifier("genprm-mini", threads=1).__aenter__()
+    direct = VerifierSettings(style="chat", history=History.STEPS, reasoning=Reasoning.DIRECT)
+    async with Verifier("genprm-mini", threads=1, settings=direct) as verifier:
+        assert (await verifier.check(RIGHT[:1], problem=PROBLEM)).reasoning == (Reasoning.DIRECT,)
 
 
 async def test_usage_says_where_the_time_went(verifier: Verifier) -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from tokenizers import Tokenizer
 
 from genprm_sdk import wording
+from genprm_sdk.modes import Reasoning
 from genprm_sdk.prompt import ChatFrame, Segment, content, control, tokenizer_runs
 
 from .packing import Branch, Row, Tree
@@ -51,9 +52,15 @@ class Mix:
     rewritten: float = 0.02
 
     @property
-    def has_method(self) -> bool:
-        """Whether some steps are verified by analysis and executed code."""
-        return self.direct < 1 and self.unexecuted + self.analysis_only + self.code_only < 1
+    def reasoning(self) -> Reasoning:
+        """What all steps are verified by; analysis and executed code where it is not one other way."""
+        ways = {
+            Reasoning.DIRECT: self.direct,
+            Reasoning.ANALYSIS_CODE_UNEXECUTED: self.unexecuted,
+            Reasoning.ANALYSIS: self.analysis_only,
+            Reasoning.CODE: self.code_only,
+        }
+        return next((way for way, share in ways.items() if share >= 1), Reasoning.ANALYSIS_CODE)
 
 
 def encode_segments(tokenizer: Tokenizer, segments: list[Segment]) -> list[int]:

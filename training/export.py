@@ -20,6 +20,8 @@ import torch
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from genprm_sdk.modes import Reasoning
+
 from .gguf_header import add_sizes, add_tokenizer, tokenizer_entries
 from .sft import TIED, Shape
 from .tokenizer import CHAT_TEMPLATE, SPECIAL_TOKENS
@@ -65,6 +67,7 @@ class VerifierCard:
         name: The model's name.
         domains: The worlds it was trained on.
         prompt_style: ``chat`` or ``reference``.
+        reasoning: What it writes before a verdict.
         history: ``steps`` if earlier rationales are not shown, else ``rationales``.
         analysis_tokens: Budget of the analysis.
         turn_tokens: Budget of a whole turn.
@@ -75,6 +78,7 @@ class VerifierCard:
     name: str
     domains: tuple[str, ...]
     prompt_style: str = "chat"
+    reasoning: Reasoning = Reasoning.ANALYSIS_CODE
     history: str = "steps"
     analysis_tokens: int = 128
     turn_tokens: int = 1536
@@ -152,6 +156,7 @@ def _add_method(writer: gguf.GGUFWriter, card: VerifierCard) -> None:
     writer.add_string("genprm.role", "verifier")
     writer.add_string("genprm.protocol", card.protocol)
     writer.add_string("genprm.prompt_style", card.prompt_style)
+    writer.add_string("genprm.reasoning", card.reasoning)
     writer.add_string("genprm.history", card.history)
     writer.add_uint32("genprm.analysis_tokens", card.analysis_tokens)
     writer.add_uint32("genprm.turn_tokens", card.turn_tokens)

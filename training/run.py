@@ -271,6 +271,7 @@ def _export(recipe: Recipe, folder: Path, tokenizer: Tokenizer) -> Path:
         card = VerifierCard(
             name=recipe.model,
             domains=domains,
+            reasoning=recipe.mix.reasoning,
             analysis_tokens=recipe.analysis_tokens,
             turn_tokens=recipe.turn_tokens,
         )

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 
 from tokenizers import Tokenizer
 
+from genprm_sdk.modes import Reasoning
+
 from .dataset import Mix, choose_steps, encode_verifications
 from .packing import Tree
 from .recipe import Recipe
@@ -100,7 +102,7 @@ def probes_of(recipe: Recipe, tokenizer: Tokenizer, count: int = 16) -> dict[str
     """Trees of fresh problems by domain, to measure a training by as it goes."""
     make: Callable[[str, random.Random], Tree | None]
     if recipe.role == "verifier":
-        mix = EXECUTED if recipe.mix.has_method else recipe.mix
+        mix = EXECUTED if recipe.mix.reasoning is Reasoning.ANALYSIS_CODE else recipe.mix
 
         def make(name: str, rng: random.Random) -> Tree | None:
             example = WORLDS[name].example(rng)

@@ -50,7 +50,14 @@ train = typer.Typer(
 )
 app.add_typer(train, name="train")
 
-ReasoningOption = Annotated[Reasoning, typer.Option("--reasoning", help="What is written before a verdict.")]
+ReasoningOption = Annotated[
+    Reasoning | None,
+    typer.Option(
+        "--reasoning",
+        help="What is written before a verdict.",
+        show_default="what the model was trained for",
+    ),
+]
 HistoryOption = Annotated[
     History | None,
     typer.Option("--history", help="What a path sees of earlier steps; by default what the model wants."),
@@ -77,7 +84,7 @@ Out = Annotated[Path | None, typer.Option("--out", help="Folder for results; a s
 def opener(
     model: str,
     threads: int | None,
-    reasoning: Reasoning,
+    reasoning: Reasoning | None,
     history: History | None,
     isolation: Isolation | None,
     exact: bool,
@@ -129,7 +136,7 @@ def check(
     seed: Seed = 0,
     json: Annotated[bool, typer.Option("--json", help="One JSON object a solution on stdout.")] = False,
     limit: Limit = None,
-    reasoning: ReasoningOption = Reasoning.ANALYSIS_CODE,
+    reasoning: ReasoningOption = None,
     history: HistoryOption = None,
     adaptive: AdaptiveOption = "auto",
     cascade: Annotated[
@@ -344,7 +351,7 @@ def add_evaluation(benchmark: Benchmark, about: str) -> None:
         seed: Seed = 0,
         limit: Limit = None,
         out: Out = None,
-        reasoning: ReasoningOption = Reasoning.ANALYSIS_CODE,
+        reasoning: ReasoningOption = None,
         history: HistoryOption = None,
         adaptive: AdaptiveOption = "auto",
         stop_at_first_error: FirstError = False,

@@ -43,7 +43,7 @@ class EvalOptions:
     seed: int = 0
     limit: int | None = None
     out: Path | None = None
-    reasoning: Reasoning = Reasoning.ANALYSIS_CODE
+    reasoning: Reasoning | None = None
     history: History | None = None
     adaptive: str = "auto"
     stop_at_first_error: bool = False
@@ -146,11 +146,12 @@ def summary_table(summary: Summary, of: int | None = None) -> Table:
         of: How many records there would be, if the run was stopped.
     """
     settings = summary.settings
+    said = settings.reasoning or "the model's reasoning"
     done = f"{summary.records} records" if of is None else f"only {summary.records} of {of} records"
     table = Table(
         title=one_line(
             f"{settings.benchmark}: {settings.model}, samples {settings.samples}, seed {settings.seed}, "
-            f"{settings.reasoning}, {done}"
+            f"{said}, {done}"
         ),
         caption="intervals: percentile bootstrap over records",
     )

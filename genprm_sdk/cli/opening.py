@@ -35,7 +35,7 @@ OpenChecker = Callable[[], AbstractAsyncContextManager[Checker]]
 def open_verifier(
     model: str,
     threads: int | None = None,
-    reasoning: Reasoning = Reasoning.ANALYSIS_CODE,
+    reasoning: Reasoning | None = None,
     history: History | None = None,
     isolation: Isolation | None = None,
     exact: bool = False,

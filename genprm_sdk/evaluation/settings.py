@@ -34,7 +34,7 @@ class Settings(Frozen):
         model_file: A fingerprint of its file, or None if there is no file.
         samples: Verification paths a step.
         seed: Decides what is drawn.
-        reasoning: What is written before a verdict.
+        reasoning: What is written before a verdict, or None for what the model's file says.
         history: What paths saw of earlier steps, or None for what the model's file says.
         adaptive: See ``options.adaptive_of``.
         stop_at_first_error: Whether steps behind the first wrong one are left unchecked.
@@ -48,7 +48,7 @@ class Settings(Frozen):
     model_file: str | None = None
     samples: int = 1
     seed: int = 0
-    reasoning: Reasoning = Reasoning.ANALYSIS_CODE
+    reasoning: Reasoning | None = None
     history: History | None = None
     adaptive: str = "auto"
     stop_at_first_error: bool = False

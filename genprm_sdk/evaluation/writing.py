@@ -108,7 +108,7 @@ def write_run(folder: Path, summary: Summary, outcomes: Sequence[Outcome]) -> Pa
         ("records", f"{summary.records:,}"),
         ("paths a step", str(settings.samples)),
         ("seed", str(settings.seed)),
-        ("reasoning", settings.reasoning.value),
+        ("reasoning", "the model's" if settings.reasoning is None else settings.reasoning.value),
         ("history", "the model's" if settings.history is None else settings.history.value),
         ("adaptive", settings.adaptive),
         ("tokens written", f"{summary.usage.generated_tokens:,}"),

@@ -78,9 +78,10 @@ class VerifyArguments(Arguments):
     samples: int | None = Field(
         None, ge=1, le=MOST_SAMPLES, description="Independent verifications of each step, which are averaged."
     )
-    reasoning: Reasoning = Field(
-        Reasoning.ANALYSIS_CODE,
-        description="What is written before a verdict; code is executed in a sandbox.",
+    reasoning: Reasoning | None = Field(
+        None,
+        description="What is written before a verdict, by default what the verifier was trained for; code is "
+        "executed in a sandbox.",
     )
     seed: int = Field(0, ge=0, lt=2**63, description="Decides what is drawn.")
 
@@ -226,7 +227,7 @@ class _Works:
         critic = await self._critic.get()
         options = CheckOptions(
             samples=given.samples or self._offer.samples,
-            reasoning=given.reasoning,
+            reasoning=given.reasoning or critic.verifier.reasoning,
             seed=given.seed,
             budget=self._offer.budget,
         )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from ..errors import ModelFileError
-from ..modes import History
+from ..modes import History, Reasoning
 from ..protocol import PromptStyle
 from .gguf import MetadataValue, text_value, whole_value
 
@@ -26,6 +26,7 @@ class VerifierSettings:
     Attributes:
         style: The prompt style it was trained with.
         history: What it sees of earlier steps' verifications.
+        reasoning: What it was trained to write before a verdict.
         analysis_tokens: Budget of an analysis.
         turn_tokens: Budget of a whole turn.
         rounds: Generations after the analysis.
@@ -34,6 +35,7 @@ class VerifierSettings:
 
     style: PromptStyle = "reference"
     history: History = History.RATIONALES
+    reasoning: Reasoning = Reasoning.ANALYSIS_CODE
     analysis_tokens: int = 2048
     turn_tokens: int = 2048
     rounds: int = 3
@@ -62,6 +64,7 @@ class VerifierSettings:
         return cls(
             style=_one_of(metadata, "genprm.prompt_style", ("chat", "reference"), default.style),
             history=History(_one_of(metadata, "genprm.history", tuple(History), default.history)),
+            reasoning=Reasoning(_one_of(metadata, "genprm.reasoning", tuple(Reasoning), default.reasoning)),
             analysis_tokens=whole_value(metadata, "genprm.analysis_tokens", default.analysis_tokens),
             turn_tokens=whole_value(metadata, "genprm.turn_tokens", default.turn_tokens),
             rounds=whole_value(metadata, "genprm.rounds", default.rounds),

@@ -45,6 +45,7 @@ def test_the_bundled_verifier_says_how_it_wants_to_be_used() -> None:
 def test_a_file_without_settings_is_taken_for_converted_genprm_weights() -> None:
     settings = VerifierSettings.from_metadata({})
     assert (settings.style, settings.history) == ("reference", "rationales")
+    assert settings.reasoning == "analysis+code"
     assert (settings.analysis_tokens, settings.turn_tokens, settings.rounds) == (2048, 2048, 3)
 
 
@@ -55,6 +56,7 @@ def test_a_file_without_settings_is_taken_for_converted_genprm_weights() -> None
         ({"genprm.protocol": "genprm-9"}, "upgrade genprm-sdk"),
         ({"genprm.prompt_style": "loud"}, "known are chat, reference"),
         ({"genprm.history": 3}, "must be text"),
+        ({"genprm.reasoning": "gossip"}, "known are direct, analysis"),
         ({"genprm.rounds": -1}, "whole number"),
         ({"genprm.turn_tokens": True}, "whole number"),
         ({"genprm.domains": "all"}, "list of names"),

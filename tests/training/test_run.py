@@ -83,6 +83,7 @@ def test_both_models_from_nothing(
         metadata = read_gguf_metadata(folder / f"tiny-{role}.gguf")
         assert metadata["genprm.role"] == role
         assert metadata["genprm.domains"] == ("arithmetic", "dyck")
+        assert metadata.get("genprm.reasoning") == ("analysis+code" if role == "verifier" else None)
         assert metadata.get("genprm.turn_tokens") == (300 if role == "verifier" else None)
         curve = [json.loads(line) for line in (folder / "curve.jsonl").read_text().splitlines()]
         assert [line["step"] for line in curve] == sorted({line["step"] for line in curve})

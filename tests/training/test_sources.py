@@ -7,6 +7,7 @@ import random
 import pytest
 from tokenizers import Tokenizer
 
+from genprm_sdk.training.dataset import Mix
 from genprm_sdk.training.packing import Row, Tree
 from genprm_sdk.training.recipe import Recipe
 from genprm_sdk.training.sft import TreeSource
@@ -90,6 +91,14 @@ def test_distinct_examples_come_again_and_again(tokenizer: Tokenizer) -> None:
     for role in ("verifier", "policy"):
         assert len(problems(role, 0)) == 3
         assert not problems(role, 0) & problems(role, 1)
+
+
+def test_a_mix_of_one_way_is_that_reasoning() -> None:
+    assert Mix().reasoning == Mix(direct=0.5, analysis_only=0.5).reasoning == "analysis+code"
+    assert Mix(direct=1).reasoning == "direct"
+    assert Mix(analysis_only=1).reasoning == "analysis"
+    assert Mix(code_only=1).reasoning == "code"
+    assert Mix(unexecuted=1).reasoning == "analysis+code-unexecuted"
 
 
 @pytest.mark.parametrize("way", ["direct", "analysis_only", "code_only"])

@@ -15,7 +15,7 @@ from ..sft import TIED, build_model, load_tied
 from ..tokenizer import CHAT_TEMPLATE, SPECIAL_TOKENS
 from ..trained import model_of_file
 
-__all__ = ["base_folder", "folder_of_file", "settings_of"]
+__all__ = ["add_setting", "base_folder", "folder_of_file", "settings_of"]
 
 
 def base_folder(model: str, target: Path) -> Path:
@@ -86,3 +86,13 @@ def settings_of(folder: Path) -> VerifierSettings:
     return VerifierSettings.from_metadata(
         {f"genprm.{key}": tuple(value) if isinstance(value, list) else value for key, value in stored.items()}
     )
+
+
+def add_setting(folder: Path, key: str, value: str) -> None:
+    """Write something into a folder's configuration of how its model wants to be used."""
+    path = folder / "config.json"
+    config = json.loads(path.read_text(encoding="utf-8"))
+    config["genprm"] = {**(config.get("genprm") or {}), key: value}
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    part.replace(path)

@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from genprm_sdk.errors import InputError, MissingExtraError
+from genprm_sdk.modes import Reasoning
 
 from ..curve import Curve, loss_picture
 from ..pipeline.dataset import read_conversations
 from .examples import IGNORED, Encoder
-from .folders import settings_of
+from .folders import add_setting, settings_of
 from .runs import Folder, digest_of_file, digests_of_weights
 from .settings import LoraRecipe, SFTRecipe
 
@@ -99,6 +100,7 @@ class _Training:
         self._recipe = recipe
         self._hear = hear
         self._stop = stop
+        self._reasonings: set[Reasoning] = set()
 
     def run(self) -> bool:
         import torch
@@ -159,6 +161,7 @@ class _Training:
         path = self._run.path / "tokens.arrow"
         with ArrowWriter(path=str(path), features=_features()) as writer:
             for conversation in read_conversations(self._data):
+                self._reasonings.add(conversation.reasoning)
                 for example in encoder.examples(conversation):
                     if len(example.ids) > self._recipe.longest:
                         counts["too_long"] += 1
@@ -218,6 +221,7 @@ class _Training:
             trainer.save_model(str(adapter))
             if trainer.is_world_process_zero():
                 merge_adapter(self._folder, adapter, self._run.model)
+                self._say_reasoning(self._run.model)
             return
         part = self._run.path / "model.part"
         if trainer.is_world_process_zero():
@@ -229,8 +233,14 @@ class _Training:
         for name in TOKENIZER_FILES:
             if (self._folder / name).is_file():
                 shutil.copyfile(self._folder / name, part / name)
+        self._say_reasoning(part)
         shutil.rmtree(self._run.model, ignore_errors=True)
         part.replace(self._run.model)
+
+    def _say_reasoning(self, folder: Path) -> None:
+        """Have the model's folder, and files made of it, name what it was trained to write."""
+        if len(self._reasonings) == 1:
+            add_setting(folder, "reasoning", next(iter(self._reasonings)))
 
 
 TOKENIZER_FILES = (

@@ -12,9 +12,10 @@ from safetensors.torch import load_file
 
 from genprm_sdk import Verifier, wording
 from genprm_sdk.errors import InputError, ModelFileError
+from genprm_sdk.modes import Reasoning
 from genprm_sdk.training.pipeline.records import Conversation, Message
 from genprm_sdk.training.pipeline.turns import assembled_turn
-from genprm_sdk.training.tuning.folders import base_folder
+from genprm_sdk.training.tuning.folders import base_folder, settings_of
 from genprm_sdk.training.tuning.launching import TrainingError, run_worker
 from genprm_sdk.training.tuning.runs import Folder
 from genprm_sdk.training.tuning.settings import LoraRecipe, SFTRecipe
@@ -93,6 +94,32 @@ async def test_the_model_it_leaves_is_a_verifier_with_the_settings_of_the_one_it
     config = json.loads((trained / "model" / "config.json").read_text(encoding="utf-8"))
     assert config["genprm"]["history"] == "steps"
     assert config["genprm"]["analysis_tokens"] == 128
+
+
+@pytest.mark.anyio
+async def test_a_model_that_learnt_to_judge_directly_says_so(base: Path, tmp_path: Path) -> None:
+    text = wording.VERDICT_OPENING + wording.verdict(True)
+    direct = odd(1).model_copy(
+        update={
+            "reasoning": Reasoning.DIRECT,
+            "messages": (
+                Message(role="system", content=wording.DIRECT_SYSTEM),
+                Message(role="user", content="Add.\nStep 1: 1 + 1 = 2."),
+                Message(role="assistant", content=text),
+            ),
+            "train": ((2, len(wording.VERDICT_OPENING), len(text)),),
+        }
+    )
+    data = tmp_path / "data.jsonl"
+    data.write_text(f"{direct.model_dump_json()}\n", encoding="utf-8")
+    out = tmp_path / "run"
+    assert train_sft(base, data, out, RECIPE.model_copy(update={"batch": 1, "device_batch": 1, "steps": 1}))
+    async with Verifier(out / "model", backend="transformers", threads=1) as verifier:
+        assert verifier.reasoning is verifier.settings.reasoning is Reasoning.DIRECT
+        assert verifier.settings.style == settings_of(base).style
+        report = await verifier.check(["1 + 1 = 2."], problem="Add.")
+    assert report.reasoning == (Reasoning.DIRECT,)
+    assert report.usage.code_runs == 0
 
 
 def test_stopped_it_ends_with_a_checkpoint_and_goes_on_to_the_same_weights(
