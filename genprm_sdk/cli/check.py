@@ -15,9 +15,10 @@ from ..diagnostics import Diagnostics
 from ..errors import ClosedError, GenPRMError, ModelError
 from ..evaluation.reading import Broken
 from ..events import Finished, StepFinished
+from ..modes import Reasoning
 from ..options import CheckOptions
 from ..report.findings import counted
-from ..types import Report, StepResult
+from ..types import Report, StepResult, Usage
 from ..voting import first_error, report_verdict
 from .codes import FINE, INTERRUPTED, UNUSABLE, exit_code
 from .opening import Checker, OpenChecker
@@ -163,7 +164,7 @@ async def watch(
     except asyncio.CancelledError:
         progress.clear()
         if steps:
-            view.show(entry, partial_report(entry, steps, options, checker.name))
+            view.show(entry, partial_report(entry, steps, options, checker))
         raise
     finally:
         if isinstance(events, AsyncGenerator):
@@ -171,16 +172,22 @@ async def watch(
     raise RuntimeError("the verifier's events ended without a report")
 
 
-def partial_report(entry: Entry, steps: Sequence[StepResult], options: CheckOptions, model: str) -> Report:
-    """A report of the steps that were finished before the user stopped the check."""
+def partial_report(
+    entry: Entry, steps: Sequence[StepResult], options: CheckOptions, checker: Checker
+) -> Report:
+    """A report of the steps that were finished before the user stopped the check, and what those cost."""
+    cascade = options.get("cascade")
     return Report(
         id=entry.solution.id,
         problem=entry.solution.problem,
         steps=tuple(steps),
         first_error=first_error(steps),
         verdict=report_verdict(steps, len(entry.solution.steps)),
-        model=model,
+        model=checker.name,
         samples=options.get("samples", 1),
         seed=options.get("seed", 0),
+        reasoning=tuple(map(Reasoning, cascade.stages)) if cascade else (checker.reasoning,),
+        history=checker.history,
         total_steps=len(entry.solution.steps),
+        usage=sum((path.usage for step in steps for path in step.paths), Usage()),
     )

@@ -14,6 +14,7 @@ from typing import Unpack
 
 from genprm_sdk.errors import BackendError, ContextLengthError, GenPRMError, UnknownModelError
 from genprm_sdk.events import Event, Finished, PathFinished, StepFinished, StepStarted
+from genprm_sdk.modes import History, Reasoning
 from genprm_sdk.options import CheckOptions
 from genprm_sdk.types import CodeRun, Label, Report, Solution, StepResult, Usage, VerificationPath
 from genprm_sdk.voting import first_error, report_verdict
@@ -52,6 +53,8 @@ class FakeVerifier:
         self.closed = 0
 
     name = "fake"
+    reasoning = Reasoning.ANALYSIS
+    history = History.STEPS
 
     async def __aenter__(self) -> FakeVerifier:
         if self.refusal is not None:

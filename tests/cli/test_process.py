@@ -36,6 +36,9 @@ def test_an_interruption_shows_what_was_finished(how: str, start_fake: Start, li
         partial = json.loads(out)
         assert json.loads(first)["id"] == "g"
         assert (partial["id"], partial["verdict"], partial["first_error"]) == ("s", "incorrect", 1)
+        assert (partial["reasoning"], partial["history"]) == (["analysis"], "steps")
+        spent = [path["usage"]["generated_tokens"] for step in partial["steps"] for path in step["paths"]]
+        assert partial["usage"]["generated_tokens"] == sum(spent) > 0
         assert [step["text"] for step in partial["steps"]] == ["first", "WRONG"]
     else:
         assert "step 1  0.10  incorrect" in out
