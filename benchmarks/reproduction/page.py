@@ -29,12 +29,20 @@ otherwise. Differences are in points, of the same solutions.
 """
 
 
+NOTHING_DECIDED = """\
+**This scale shows that the experiments run. With so few solutions no interval means anything.**
+"""
+
+
 def write_page(
     path: Path, scale: Scale, machine: str, found: Sequence[tuple[Experiment, Result | None]]
 ) -> None:
     """Write the document and its plots, which lie in ``images`` beside it."""
     images = path.parent / "images"
-    parts = [HEAD.format(scale=scale.name, machine=machine), summary(found)]
+    parts = [HEAD.format(scale=scale.name, machine=machine)]
+    if scale.name == "smoke":
+        parts.append(NOTHING_DECIDED)
+    parts.append(summary(found))
     for experiment, result in found:
         parts.append(f"## {experiment.title}\n")
         parts.append("Not run yet.\n" if result is None else section(result))

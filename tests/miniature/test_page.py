@@ -37,6 +37,7 @@ def test_the_page_says_what_holds_and_what_is_missing(tmp_path: Path) -> None:
     write_page(page, SCALES["smoke"], "a machine", [(first, result), (second, None)])
     text = page.read_text(encoding="utf-8")
     assert "scale `smoke`, on a machine" in text
+    assert "no interval means anything" in text
     assert text.index("**does not hold**: It is worse. -10.0 (-15.0 to -5.0)") < text.index(
         "**holds**: It is"
     )
