@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
+from genprm_sdk.modes import Reasoning
 from genprm_sdk.training.dataset import Mix, encode_verifications
 from genprm_sdk.training.export import VerifierCard, export_model
 from genprm_sdk.training.sft import Shape, build_model
@@ -23,7 +24,12 @@ from genprm_sdk.training.worlds import WORLDS
 
 SHAPE = Shape(vocabulary=768, width=64, layers=2, heads=4, key_value_heads=2, feed_forward=96, context=1024)
 CARD = VerifierCard(
-    name="tiny", domains=("arithmetic", "word_problems"), analysis_tokens=77, turn_tokens=555, rounds=2
+    name="tiny",
+    domains=("arithmetic", "word_problems"),
+    reasoning=Reasoning.CODE,
+    analysis_tokens=77,
+    turn_tokens=555,
+    rounds=2,
 )
 TYPES = {
     "F32": (gguf.GGMLQuantizationType.F32, gguf.LlamaFileType.ALL_F32, 1e-4),
@@ -148,6 +154,7 @@ def test_the_settings_of_the_method_are_in_the_file(files: dict[str, Path]) -> N
         "genprm.role": "verifier",
         "genprm.protocol": "genprm-1",
         "genprm.prompt_style": "chat",
+        "genprm.reasoning": "code",
         "genprm.history": "steps",
         "genprm.analysis_tokens": 77,
         "genprm.turn_tokens": 555,
