@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -280,8 +281,11 @@ def test_prompts_that_leave_no_room_are_known(mini: Path, model: Any, prompts: l
 
 def own_processes() -> set[int]:
     """Children of this process, whichever of its threads started them."""
-    listed = (task / "children" for task in Path("/proc/self/task").iterdir())
-    return {int(child) for file in listed for child in file.read_text(encoding="ascii").split()}
+    children: set[int] = set()
+    for listed in Path("/proc/self/task").glob("*/children"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # a thread that ended since
+            children.update(map(int, listed.read_text(encoding="ascii").split()))
+    return children
 
 
 def test_closing_leaves_nothing(mini: Path, model: Any, prompts: list[StepPrompt]) -> None:
