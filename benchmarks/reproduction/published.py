@@ -5,6 +5,8 @@ ProcessBench F1 in percent, averaged over its four subsets without weights, unle
 
 from __future__ import annotations
 
+from genprm_sdk.evaluation.published import PUBLISHED
+
 __all__ = [
     "COMPONENTS",
     "LABELS",
@@ -14,7 +16,8 @@ __all__ = [
     "TOKENS_A_STEP",
 ]
 
-SIZES = {"1.5B": (57.3, 63.4), "7B": (75.2, 80.5), "32B": (77.6, 82.6)}
+_F1 = {(each.model, each.samples): round(100 * each.value, 1) for each in PUBLISHED["processbench"]}
+SIZES = {size: (_F1[f"GenPRM-{size}", 1], _F1[f"GenPRM-{size}", 8]) for size in ("1.5B", "7B", "32B")}
 """One sample and the mean of 8, by size (table 1)."""
 
 COMPONENTS = {

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
-from genprm_sdk.agents import Agent, SelfConsistency, StepSearch, Trajectory, plain_answer
+from genprm_sdk.agents import Agent, Answers, SelfConsistency, StepSearch, Trajectory, plain_answer
+from genprm_sdk.agents.evaluating import Comparing, ProblemOutcome, Task
 from genprm_sdk.agents.policy import Policy
 from genprm_sdk.batch import bounded
 from genprm_sdk.training.sampling import draw_exercises
@@ -44,48 +45,56 @@ class Solving:
 
     async def first(self, policy: Policy) -> list[Trajectory]:
         """The first attempt at every problem."""
-        return await self._all("first", lambda number: self._begun(policy, number))
+        once = SelfConsistency(policy, n=1)
+        within = Counter[str]()
+        seeds: dict[str, int] = {}
+        for exercise in self.exercises:
+            seeds[exercise.problem] = within[exercise.domain]
+            within[exercise.domain] += 1
+        return await self._all("first", lambda problem: once.solve(problem, seed=seeds[problem]))
 
     async def by(self, name: str, agent: Agent, policy: Policy) -> list[Trajectory]:
         """What an agent makes of the first attempts; a search begins anew."""
-        first = await self.first(policy)
+        first = {begun.problem: begun for begun in await self.first(policy)}
 
-        async def go_on(number: int) -> Trajectory:
-            begun = first[number]
+        async def go_on(problem: str) -> Trajectory:
+            begun = first[problem]
             if isinstance(agent, StepSearch):
-                return await agent.solve(begun.problem, seed=begun.seed)
+                return await agent.solve(problem, seed=begun.seed)
             return await agent.resume(begun.model_copy(update={"agent": agent.kind, "weights": {}}))
 
         return await self._all(name, go_on)
 
-    async def _begun(self, policy: Policy, number: int) -> Trajectory:
-        exercise = self.exercises[number]
-        within = [each.problem for each in self.exercises if each.domain == exercise.domain]
-        return await SelfConsistency(policy, n=1).solve(exercise.problem, seed=within.index(exercise.problem))
+    async def outcomes(self, trajectories: Sequence[Trajectory]) -> list[ProblemOutcome]:
+        """Which attempts are right, and which agree."""
+        async with Answers(symbolic=False) as answers:  # the worlds' answers are plain
+            comparing = Comparing(answers)
+            return [
+                await comparing.outcome(Task(each.problem, each.problem, each.answer), trajectory)
+                for each, trajectory in zip(self.exercises, trajectories, strict=True)
+            ]
 
-    async def _all(self, name: str, make: Callable[[int], Awaitable[Trajectory]]) -> list[Trajectory]:
+    async def _all(self, name: str, solve: Callable[[str], Awaitable[Trajectory]]) -> list[Trajectory]:
         path = self._folder / f"{name.replace(' ', '-').replace(',', '')}.jsonl"
         found = read(path)
-        missing = [each for each in self.exercises if each.problem not in found]
-        numbers = {each.problem: number for number, each in enumerate(self.exercises)}
+        problems = [each.problem for each in self.exercises]
 
-        async def work(_: int, exercise: Exercise) -> None:
-            trajectory = without_reports(await make(numbers[exercise.problem]))
-            found[exercise.problem] = trajectory
+        async def work(_: int, problem: str) -> None:
+            found[problem] = without_reports(await solve(problem))
             with path.open("a", encoding="utf-8") as file:
-                file.write(trajectory.model_dump_json() + "\n")
+                file.write(found[problem].model_dump_json() + "\n")
             self._say(f"{name}: {len(found)} problems done")
 
-        async for _ in bounded(work, missing, AT_ONCE):
+        async for _ in bounded(work, [each for each in problems if each not in found], AT_ONCE):
             pass
-        return [found[each.problem] for each in self.exercises]
+        return [found[problem] for problem in problems]
 
 
 def read(path: Path) -> dict[str, Trajectory]:
     if not path.exists():
         return {}
     lines = path.read_text(encoding="utf-8").splitlines()
-    kept = [Trajectory.model_validate(json.loads(line)) for line in lines]
+    kept = [Trajectory.model_validate_json(line) for line in lines]
     return {each.problem: each for each in kept}
 
 

@@ -13,7 +13,7 @@ from genprm_sdk.modes import Reasoning
 
 from .scoring import Hit
 
-__all__ = ["Judging", "hits"]
+__all__ = ["Judging", "hits", "hits_of"]
 
 CAPACITY = 4
 """For models this small, fewer sequences at once make more tokens a second; see docs/engine.md."""
@@ -89,7 +89,12 @@ class Judging:
 
 def hits(found: Sequence[Judged], samples: int | None = None) -> list[Hit]:
     """Whether the first mistakes were found by the first paths of each step."""
+    return hits_of(found, [each.stopped(None, samples) for each in found])
+
+
+def hits_of(found: Sequence[Judged], stopped: Sequence[Stopped]) -> list[Hit]:
+    """The same by other labels of the same solutions."""
     return [
-        Hit(each.group, each.first is not None, each.stopped(None, samples).finds(each.first))
-        for each in found
+        Hit(each.group, each.first is not None, way.finds(each.first))
+        for each, way in zip(found, stopped, strict=True)
     ]

@@ -2,51 +2,38 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from genprm_sdk.agents import BestOfN, StepSearch, Trajectory, open_critic, open_policy, plain_answer
-from genprm_sdk.agents.trajectory import Attempt
+from genprm_sdk.agents import BestOfN, StepSearch, Trajectory, open_critic, open_policy
+from genprm_sdk.agents.accuracy import Choice, any_is_right, best_is_right, majority_is_right
+from genprm_sdk.agents.evaluating import AttemptOutcome
+from genprm_sdk.evaluation.scaling import doublings
 
 from ..results import Claim, Picture, Result, Rows
 from ..scoring import mean, mean_difference
-from ..solving import POLICY, Solving, is_right
+from ..solving import POLICY, Solving
 from .experiment import BUNDLED, Experiment, Work
-from .scaling import doubled
 
 __all__ = ["EXPERIMENT"]
 
-Choice = Callable[[Sequence[Attempt]], str | None]
 WIDTH, EXPAND = 2, 4
 
 
-def ranked(attempts: Sequence[Attempt]) -> str | None:
-    """The answer of the attempt with the best score, of equal ones the first."""
-    judged = [each for each in attempts if each.answer is not None]
-    return max(judged, key=lambda each: (each.score or 0.0, -each.index)).answer if judged else None
-
-
-def voted(attempts: Sequence[Attempt]) -> str | None:
-    return most(attempts, lambda each: 1.0)
-
-
-def weighed(attempts: Sequence[Attempt]) -> str | None:
-    return most(attempts, lambda each: each.score or 0.0)
-
-
-def most(attempts: Sequence[Attempt], weight: Callable[[Attempt], float]) -> str | None:
-    """The answer with the greatest weight, of equal ones the first."""
-    weights: dict[str, float] = defaultdict(float)
+def weighed_is_right(attempts: Sequence[AttemptOutcome]) -> bool:
+    """The answer whose attempts have the greatest scores together, the first of equal ones, is right."""
+    weights: dict[int, float] = {}
     for each in attempts:
-        if each.answer is not None:
-            weights[plain_answer(each.answer)] += weight(each)
-    return max(weights, key=weights.__getitem__) if weights else None
+        if each.group is not None:
+            weights[each.group] = weights.get(each.group, 0.0) + (each.score or 0.0)
+    winner = max(weights, key=weights.__getitem__, default=None)
+    return any(each.right for each in attempts if each.group == winner)
 
 
 CHOICES: dict[str, Choice] = {
-    "best of N": ranked,
-    "weighed vote": weighed,
-    "self-consistency": voted,
+    "best of N": best_is_right,
+    "weighed vote": weighed_is_right,
+    "self-consistency": majority_is_right,
+    "any of N": any_is_right,
 }
 
 
@@ -59,13 +46,13 @@ async def run(work: Work) -> Result:
             searched = await solving.by(
                 "step search", StepSearch(policy, critic, width=WIDTH, expand=EXPAND), policy
             )
-    counts = doubled(work.scale.attempts)
+    counts = doublings(work.scale.attempts)
+    outcomes = await solving.outcomes(drawn)
     right = {
-        name: {count: chosen(choice, drawn, solving, count) for count in counts}
+        name: {count: [float(choice(each.attempts[:count])) for each in outcomes] for count in counts}
         for name, choice in CHOICES.items()
     }
-    right["any of N"] = {count: any_right(drawn, solving, count) for count in counts}
-    found = [float(is_right(each.answer, e)) for each, e in zip(searched, solving.exercises, strict=True)]
+    found = [float(each.right) for each in await solving.outcomes(searched)]
     tokens = {count: spent(drawn, count) for count in counts}
     of_search = sum(each.spent.tokens for each in searched) / len(searched)
     near = min(counts, key=lambda count: abs(tokens[count] - of_search))
@@ -118,20 +105,6 @@ async def run(work: Work) -> Result:
             ),
         ),
     )
-
-
-def chosen(choice: Choice, drawn: Sequence[Trajectory], solving: Solving, count: int) -> list[float]:
-    return [
-        float(is_right(choice(each.attempts[:count]), exercise))
-        for each, exercise in zip(drawn, solving.exercises, strict=True)
-    ]
-
-
-def any_right(drawn: Sequence[Trajectory], solving: Solving, count: int) -> list[float]:
-    return [
-        float(any(is_right(attempt.answer, exercise) for attempt in each.attempts[:count]))
-        for each, exercise in zip(drawn, solving.exercises, strict=True)
-    ]
 
 
 def spent(drawn: Sequence[Trajectory], count: int) -> float:

@@ -6,6 +6,7 @@ import argparse
 
 from labels import RULES, Solved, at, quality, recipe_of, records, sequential_rows, truth_of
 
+from genprm_sdk.evaluation.scaling import doublings
 from genprm_sdk.training.pipeline import run_pipeline
 from genprm_sdk.training.pipeline.records import Estimates, Rollouts
 
@@ -13,7 +14,6 @@ from .. import published
 from ..results import Claim, Result, Rows
 from ..scoring import mean_difference
 from .experiment import Experiment, Work
-from .scaling import doubled
 
 __all__ = ["EXPERIMENT"]
 
@@ -39,7 +39,7 @@ async def run(work: Work) -> Result:
         if (solved := truth_of(each, solution)) is not None
     ]
     most = work.scale.completions
-    counts = [k for k in doubled(most) if k >= min(8, most)]
+    counts = [k for k in doublings(most) if k >= min(8, most)]
     by_text = {each.problem.text: each for each in drawn}
     saved = dict(sequential_rows([(each, by_text[each.problem.text]) for each in scored], most))
     head = ("", *next(iter(saved.values())))

@@ -17,12 +17,13 @@ from genprm_sdk.agents import (
     open_critic,
     open_policy,
 )
+from genprm_sdk.agents.accuracy import best_is_right, latest_is_right
 
 from .. import published
 from ..critics import OracleCritic, RandomCritic
 from ..results import Claim, Picture, Result, Rows
 from ..scoring import Interval, mean, mean_difference
-from ..solving import POLICY, Solving, is_right
+from ..solving import POLICY, Solving
 from .experiment import BUNDLED, Experiment, Work
 
 __all__ = ["EXPERIMENT"]
@@ -159,27 +160,14 @@ async def agent_of(name: str, policy: Policy, solving: Solving) -> AsyncIterator
 
 
 async def what_became(name: str, trajectories: list[Trajectory], solving: Solving) -> Found:
-    pairs = list(zip(trajectories, solving.exercises, strict=True))
-    right = [
-        [float(is_right(answer_after(each, turn, last=name in LAST), exercise)) for each, exercise in pairs]
-        for turn in range(TURNS + 1)
-    ]
+    is_right = latest_is_right if name in LAST else best_is_right
+    outcomes = await solving.outcomes(trajectories)
+    answers = [exercise.answer for exercise in solving.exercises]
     return Found(
-        right,
-        await Corrections.of((trajectory, exercise.answer) for trajectory, exercise in pairs),
+        [[float(is_right(each.until(turn))) for each in outcomes] for turn in range(TURNS + 1)],
+        await Corrections.of(zip(trajectories, answers, strict=True)),
         sum(each.spent.tokens for each in trajectories) / len(trajectories),
     )
-
-
-def answer_after(trajectory: Trajectory, turn: int, *, last: bool) -> str | None:
-    """What would have been returned after so many repairs."""
-    seen = [trajectory.attempts[index] for each in trajectory.turns[: turn + 1] for index in each.attempts]
-    usable = [attempt for attempt in seen if attempt.fault is None]
-    if not usable:
-        return None
-    if last:
-        return usable[-1].answer
-    return max(usable, key=lambda each: (-1.0 if each.score is None else each.score, -each.index)).answer
 
 
 def counted(found: Found) -> tuple[str, str, str, str]:

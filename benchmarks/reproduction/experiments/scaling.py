@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from genprm_sdk.evaluation.scaling import doublings
+
 from .. import published
 from ..results import Claim, Picture, Result, Rows
 from ..scoring import Hit, difference, f1
@@ -11,11 +13,6 @@ from .experiment import Experiment, Work
 __all__ = ["EXPERIMENT"]
 
 
-def doubled(samples: int) -> list[int]:
-    """1, 2, 4, … as far as there are samples."""
-    return [2**power for power in range(samples.bit_length()) if 2**power <= samples]
-
-
 def of_domain(found: list[Hit], domain: str) -> list[Hit]:
     return [hit for hit in found if hit.group == domain]
 
@@ -23,7 +20,7 @@ def of_domain(found: list[Hit], domain: str) -> list[Hit]:
 async def run(work: Work) -> Result:
     judged = await work.by_bundled()
     domains = work.scale.domains
-    by_count = {count: hits(judged, count) for count in doubled(work.scale.samples)}
+    by_count = {count: hits(judged, count) for count in doublings(work.scale.samples)}
     rows = [
         ("samples a step", *domains, "mean of the domains"),
         *(
