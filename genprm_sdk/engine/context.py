@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BackendError, InputError, ModelFileError
+from .fit import CACHE_TYPES
 from .library import library, multiplies_row_by_row, multiply_row_by_row
 from .vocabulary import Vocabulary
 
@@ -164,7 +165,7 @@ class Context:
         settings.flash_attn_type = (
             lib.LLAMA_FLASH_ATTN_TYPE_ENABLED if setup.flash_attention else lib.LLAMA_FLASH_ATTN_TYPE_DISABLED
         )
-        settings.type_k = settings.type_v = getattr(lib, f"GGML_TYPE_{setup.cache_type.upper()}")
+        settings.type_k = settings.type_v = CACHE_TYPES[setup.cache_type].number
         settings.no_perf = True
         self._context = lib.llama_init_from_model(self._model, settings)
         if not self._context:

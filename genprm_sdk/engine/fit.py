@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from ..errors import InputError
 from ..models import MetadataValue
@@ -22,8 +23,27 @@ __all__ = [
     "worthwhile_threads",
 ]
 
-CACHE_TYPES = {"f32": 4.0, "f16": 2.0, "bf16": 2.0, "q8_0": 34 / 32, "q4_0": 18 / 32}
-"""Bytes a number takes in the cache, by llama.cpp's name of the type; the quantised ones work in blocks."""
+
+class CacheType(NamedTuple):
+    """How numbers lie in the cache.
+
+    Attributes:
+        number: In ggml; the same in every GGUF file, and llama-cpp-python does not name them all.
+        bytes: A number takes.
+    """
+
+    number: int
+    bytes: float
+
+
+CACHE_TYPES = {
+    "f32": CacheType(0, 4),
+    "f16": CacheType(1, 2),
+    "bf16": CacheType(30, 2),
+    "q8_0": CacheType(8, 34 / 32),
+    "q4_0": CacheType(2, 18 / 32),
+}
+"""By llama.cpp's name; the quantised ones work in blocks."""
 
 BLOCK = 32
 SMALL_BYTES = 64 << 20
@@ -47,7 +67,7 @@ def cache_bytes_per_token(metadata: Mapping[str, MetadataValue], cache_type: str
             f"this model's have {key} and {value}"
         )
     layers = whole_value(metadata, f"{family}.block_count", 1)
-    return max(1, int(layers * shared * (key + value) * CACHE_TYPES[cache_type]))
+    return max(1, int(layers * shared * (key + value) * CACHE_TYPES[cache_type].bytes))
 
 
 def head_widths(metadata: Mapping[str, MetadataValue]) -> tuple[int, int]:

@@ -380,6 +380,19 @@ async def test_settings_that_cannot_be(settings: dict[str, Any], complaint: str)
         await LlamaCppBackend.load(MODEL, **settings)
 
 
+@pytest.mark.parametrize("cache_type", ["f32", "bf16", "q8_0", "q4_0"])
+async def test_a_cache_of_any_type_answers_as_one_of_f16(cache_type: str) -> None:
+    found = []
+    for kind in ("f16", cache_type):
+        settings = {"cache_type": kind, "flash_attention": kind.startswith("q")}
+        async with await LlamaCppBackend.load(MODEL, context=1024, threads=1, **settings) as backend:  # type: ignore[arg-type]
+            sequence = await opened(backend)
+            found.append(await sequence.probabilities(["{Yes}", "{No}"]))
+            await sequence.close()
+    rough = 0.5 if cache_type == "q4_0" else 0.05
+    assert [math.log(p) for p in found[1]] == pytest.approx([math.log(p) for p in found[0]], abs=rough)
+
+
 async def test_settings_out_of_range(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="capacity"):
         await LlamaCppBackend.load(MODEL, capacity=0)
