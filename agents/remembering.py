@@ -66,6 +66,7 @@ class RememberingBackend:
         self.frame = backend.frame
         self.context = backend.context
         self.capacity = backend.capacity
+        self.prompts_at_once = backend.prompts_at_once
         self.metadata: Mapping[str, MetadataValue] = backend.metadata
         self._backend = backend
         self._answers: OrderedDict[bytes, Any] = OrderedDict()

@@ -66,7 +66,7 @@ def forget_peak() -> None:
 
 async def solved(wanted: Sequence[str], at_once: int, arguments: argparse.Namespace) -> Measured:
     """Solve all; every one must come to an end, and nothing may be held afterwards."""
-    options = {"threads": arguments.threads, "capacity": arguments.capacity or None}
+    options = {"threads": arguments.threads, "capacity": arguments.capacity}
     critic_opened = open_critic("genprm-mini", evidence=Evidence(conclusion=True), **options)
     async with open_policy("policy-mini", **options) as policy, critic_opened as critic:
         agent = RefinementAgent(policy, critic, turns=3)
@@ -124,9 +124,7 @@ def main() -> None:
     parser.add_argument("--alone", type=int, default=40, help="problems that are solved one at a time")
     parser.add_argument("--levels", type=int, nargs="+", default=[50, 100, 200], help="problems at once")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument(
-        "--capacity", type=int, default=4, help="sequences that each model evaluates at once; 0: its default"
-    )
+    parser.add_argument("--capacity", type=int, help="sequences that each model evaluates at once")
     arguments = parser.parse_args()
     if sys.platform != "linux":
         parser.error("the memory is read from Linux's /proc")

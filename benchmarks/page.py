@@ -67,8 +67,8 @@ PARTS = (
     Part(
         "Agents at once",
         "agents_concurrency.py",
-        ("--capacity", "4"),
-        ("--capacity", "4", "--alone", "4", "--levels", "8"),
+        (),
+        ("--alone", "4", "--levels", "8"),
     ),
     Part("Import", "import_time.py"),
 )

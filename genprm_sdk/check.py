@@ -117,10 +117,10 @@ class Check:
         return report
 
     async def _run(self) -> None:
-        catches_up = self._method.executes and (self._plan.adaptive or self._plan.cascade) is not None
         capacity, samples = self._backend.capacity, self._plan.samples
+        catches_up = self._method.executes and (self._plan.adaptive or self._plan.cascade) is not None
         need = Need.of(self._history, samples, capacity, catches_up=catches_up)
-        least = min(need.least, capacity)
+        least = min(max(need.least, capacity // self._backend.prompts_at_once), capacity)
         async with AsyncExitStack() as stack:
             if self._sandbox is not None:
                 sessions = samples + 1

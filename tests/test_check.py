@@ -87,7 +87,7 @@ def run(paths: ToldPaths, steps: int, stages: int = 1, **options: Any) -> tuple[
     given_options.update(options)  # type: ignore[typeddict-item]
     plan = Plan.of(given_options, Reasoning.ANALYSIS_CODE, auto_adaptive=False)
     method = SimpleNamespace(executes=False)
-    backend = SimpleNamespace(name="told", capacity=64)
+    backend = SimpleNamespace(name="told", capacity=64, prompts_at_once=64)
     places = Places(Slots(64), Slots(64))
 
     @asynccontextmanager

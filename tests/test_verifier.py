@@ -120,6 +120,24 @@ async def test_more_checks_than_there_is_room_for_wait_their_turn() -> None:
         Verifier("genprm-mini", capacity=1)
 
 
+async def test_checks_take_turns_where_every_open_prompt_slows_the_others() -> None:
+    going, most = 0, 0
+
+    async def follow(steps: list[str]) -> None:
+        nonlocal going, most
+        async for event in verifier.stream(steps, problem=PROBLEM, samples=1):
+            if isinstance(event, StepStarted) and event.index == 0:
+                going += 1
+                most = max(most, going)
+            going -= isinstance(event, Finished)
+
+    async with Verifier("genprm-mini", threads=1) as verifier:
+        await asyncio.gather(*(follow(steps) for steps in [RIGHT, WRONG] * 3))
+        assert verifier._opened is not None
+        assert most == verifier._opened.prompts_at_once < 6
+    assert going == 0
+
+
 async def test_events_come_in_order_and_end_with_the_report(verifier: Verifier) -> None:
     events = [event async for event in verifier.stream(RIGHT, problem=PROBLEM, samples=2)]
     kinds = [type(event) for event in events if not isinstance(event, TextWritten | CodeExecuted)]
@@ -272,6 +290,7 @@ async def test_scores_without_a_report(verifier: Verifier) -> None:
     assert scores.last == scores.steps[-1]
 
 
+@pytest.mark.parametrize("verifier", [True], ids=["exact"], indirect=True)  # equal ones have equal scores
 async def test_solutions_are_ranked(verifier: Verifier) -> None:
     ranked = await verifier.rank([WRONG, RIGHT, WRONG], problem=PROBLEM)
     assert [each.index for each in ranked] == [1, 0, 2]

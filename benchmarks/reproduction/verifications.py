@@ -15,9 +15,6 @@ from .scoring import Hit
 
 __all__ = ["Judging", "hits", "hits_of"]
 
-CAPACITY = 4
-"""For models this small, fewer sequences at once make more tokens a second; see docs/engine.md."""
-
 
 class Judging:
     """Judges, or reads what was judged before.
@@ -54,7 +51,7 @@ class Judging:
         found = read(keep)
         missing = [each for each in labelled if (each.group, each.number) not in found]
         if missing:
-            async with Verifier(str(model), reasoning=reasoning, capacity=CAPACITY) as verifier:
+            async with Verifier(str(model), reasoning=reasoning) as verifier:
                 async for each in judged(verifier, missing, samples, keep):
                     found[each.group, each.number] = each
                     self._say(f"{called}, {reasoning}: {len(found)} of {len(labelled)} solutions judged")
@@ -69,7 +66,7 @@ class Judging:
         found = {(row["group"], row["number"]): row for row in map(json.loads, lines)}
         missing = [each for each in labelled if (each.group, each.number) not in found]
         if missing:
-            async with Verifier(model, capacity=CAPACITY) as verifier:
+            async with Verifier(model) as verifier:
                 for each in missing:
                     report = await verifier.check(each.solution, cascade=cascade)
                     row = {

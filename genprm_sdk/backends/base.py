@@ -184,6 +184,8 @@ class Backend(Protocol):
         frame: Its chat template.
         context: Tokens that one sequence can hold.
         capacity: Sequences that can be evaluated, and with some engines open, at once.
+        prompts_at_once: Different prompts that are worth having open at once, ``capacity`` at most. Checks
+            take turns where there are more.
         metadata: What the model file says about itself, by key.
     """
 
@@ -191,6 +193,7 @@ class Backend(Protocol):
     frame: ChatFrame
     context: int
     capacity: int
+    prompts_at_once: int
     metadata: Mapping[str, MetadataValue]
 
     async def open(self, segments: Sequence[Segment]) -> OpenSequence:

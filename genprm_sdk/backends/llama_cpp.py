@@ -33,6 +33,9 @@ DEFAULT_EXACT_CAPACITY = 16
 CONTEXTS_CACHED = 8
 CACHE_BYTES = 1 << 30
 LEAST_CAPACITY = 3
+UNFUSED_PROMPTS = 2
+"""Without flash attention a token attends to all that is open, whoever's it is."""
+
 MOST_THREADS = 512
 MOST_LAYERS = 1024
 
@@ -41,13 +44,20 @@ class LlamaCppBackend:
     """A GGUF model in llama.cpp. Load with ``await LlamaCppBackend.load(path)``."""
 
     def __init__(
-        self, name: str, metadata: Metadata, frame: ChatFrame, engine: Engine, capacity: int
+        self,
+        name: str,
+        metadata: Metadata,
+        frame: ChatFrame,
+        engine: Engine,
+        capacity: int,
+        prompts_at_once: int,
     ) -> None:
         self.name = name
         self.frame = frame
         self.metadata = metadata
         self.context = engine.length
         self.capacity = capacity
+        self.prompts_at_once = prompts_at_once
         self.engine = engine
 
     @classmethod
@@ -125,7 +135,8 @@ class LlamaCppBackend:
             cache_type=cache_type,
         )
         engine = await Engine.load(file, setup, length=tokens, most=most)
-        return cls(name or file.stem, metadata, frame, engine, most)
+        prompts = most if fused or exact else min(most, UNFUSED_PROMPTS)
+        return cls(name or file.stem, metadata, frame, engine, most, prompts)
 
     async def open(self, segments: Sequence[Segment]) -> EngineSequence:
         """A new sequence that holds ``segments``; see ``Backend.open``."""

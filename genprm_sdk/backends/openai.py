@@ -52,7 +52,7 @@ class OpenAIBackend:
         self.name = serving.model
         self.frame = serving.frame
         self.context = context
-        self.capacity = capacity
+        self.capacity = self.prompts_at_once = capacity
         self.metadata: Mapping[str, MetadataValue] = _settings_of(serving.model)
         self.capabilities: Capabilities = serving.capabilities
         self._fleet = fleet

@@ -120,6 +120,7 @@ class RecordingBackend:
         self.frame = backend.frame
         self.context = backend.context
         self.capacity = backend.capacity
+        self.prompts_at_once = backend.prompts_at_once
         self.metadata = backend.metadata
         self._path = Path(path)
         self._writing = asyncio.Lock()
@@ -233,7 +234,7 @@ class ReplayBackend:
         self.name = header.name
         self.frame = ChatFrame(**header.frame)
         self.context = header.context
-        self.capacity = header.capacity
+        self.capacity = self.prompts_at_once = header.capacity
         self.metadata: Mapping[str, MetadataValue] = header.metadata
         self._records = records
         self._told: dict[str, int] = {}

@@ -50,7 +50,7 @@ class TransformersBackend:
         self.frame = frame
         self.metadata = metadata
         self.context = engine.length
-        self.capacity = capacity
+        self.capacity = self.prompts_at_once = capacity
         self.engine = engine
 
     @classmethod

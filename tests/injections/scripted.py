@@ -159,7 +159,7 @@ class ScriptedBackend:
         self.name = "scripted"
         self.frame = frame
         self.context = 10**6
-        self.capacity = 16
+        self.capacity = self.prompts_at_once = 16
         self.metadata: Mapping[str, MetadataValue] = {}
         self.vocabulary = vocabulary
         self.calls: list[Call] = []

@@ -66,7 +66,7 @@ class Sums:
 
     name = "sums"
     frame = FRAME
-    capacity = 16
+    capacity = prompts_at_once = 16
     metadata: Mapping[str, MetadataValue] = {}
 
     def __init__(
