@@ -14,7 +14,7 @@ import asyncio
 import json
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,7 +27,15 @@ from genprm_sdk.training.pipeline.monte_carlo import MonteCarloSettings, Sequent
 from genprm_sdk.training.pipeline.policy import FIRST_STEP, Policy, all_of
 from genprm_sdk.training.pipeline.progress import Rule, at_most, label_steps
 from genprm_sdk.training.pipeline.recipe import PolicyRecipe
-from genprm_sdk.training.pipeline.records import Estimated, Estimates, Kept, Rationale, Rollouts, StepLabel
+from genprm_sdk.training.pipeline.records import (
+    Estimated,
+    Estimates,
+    Kept,
+    Labelled,
+    Problem,
+    Rollouts,
+    StepLabel,
+)
 from genprm_sdk.training.pipeline.stages import load_model
 from genprm_sdk.training.worlds import WORLDS
 
@@ -68,14 +76,18 @@ def recipe_of(arguments: argparse.Namespace) -> PipelineRecipe:
     )
 
 
-def truth_of(estimates: Estimates, solution: Estimated) -> Solved | None:
-    assert estimates.problem.domain is not None
-    steps = solution.rollout.steps
-    example = WORLDS[estimates.problem.domain].read(estimates.problem.text, steps)
+def read_truth(problem: Problem, steps: Sequence[str]) -> tuple[bool, ...] | None:
+    assert problem.domain is not None
+    example = WORLDS[problem.domain].read(problem.text, steps)
     if example is None:
         return None
     until = len(steps) if example.first_error is None else example.first_error + 1
-    return Solved(estimates, solution, tuple(step.correct for step in example.steps[:until]))
+    return tuple(step.correct for step in example.steps[:until])
+
+
+def truth_of(estimates: Estimates, solution: Estimated) -> Solved | None:
+    truth = read_truth(estimates.problem, solution.rollout.steps)
+    return None if truth is None else Solved(estimates, solution, truth)
 
 
 def quality(pairs: Iterable[tuple[tuple[bool, ...], tuple[bool, ...]]]) -> dict[str, str]:
@@ -184,28 +196,24 @@ async def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, dict
         if k <= arguments.k:
             for name, row in sequential_rows(pairs, k):
                 tell(name, row)
-    judged = [Rationale.model_validate_json(line) for line in await records(folder, "rationales")]
+    labelled = [Labelled.model_validate_json(line) for line in await records(folder, "label")]
     kept = [Kept.model_validate_json(line) for line in await records(folder, "consensus")]
     for name, group in (
-        ("before consensus", [each.labelled for each in judged]),
-        ("after consensus", [each.labelled for each in kept]),
+        (
+            "before consensus",
+            [(each.rationale.problem, each.rationale.rollout, each.labels) for each in labelled],
+        ),
+        ("after consensus", [(each.problem, each.rollout, each.labels) for each in kept]),
     ):
-        rows = []
-        for labelled in group:
-            estimated = Estimated(rollout=labelled.rollout, steps=labelled.estimates)
-            problem = Estimates(
-                problem=labelled.problem,
-                start=labelled.start,
-                solutions=(estimated,),
-                most=0,
-                drawn=0,
-                full=0,
-                tokens=0,
-            )
-            truth = truth_of(problem, estimated)
-            if truth is not None:
-                rows.append((truth.truth, tuple(label.correct for label in labelled.labels)))
-        tell(name, quality(rows))
+        truths = ((read_truth(problem, rollout.steps), labels) for problem, rollout, labels in group)
+        tell(
+            name,
+            quality(
+                (truth, tuple(label.correct for label in labels))
+                for truth, labels in truths
+                if truth is not None
+            ),
+        )
     tell(
         "tree against independent requests", await trees(recipe_of(arguments).policy, scored[:TREE_PROBLEMS])
     )

@@ -24,6 +24,8 @@ class Scale:
         completions: Monte Carlo completions of a prefix.
         problems: Of each domain, for refinement and Best-of-N.
         attempts: The most attempts of Best-of-N.
+        rl_steps: Of the reinforcement behind the training.
+        rl_batch: Prompts of each of them, and generations of each prompt.
     """
 
     name: str
@@ -38,6 +40,8 @@ class Scale:
     completions: int
     problems: int
     attempts: int
+    rl_steps: int
+    rl_batch: int
 
 
 SCALES = {
@@ -56,6 +60,8 @@ SCALES = {
             completions=8,
             problems=3,
             attempts=2,
+            rl_steps=1,
+            rl_batch=2,
         ),
         Scale(
             name="full",
@@ -70,6 +76,8 @@ SCALES = {
             completions=128,
             problems=100,
             attempts=16,
+            rl_steps=30,
+            rl_batch=8,
         ),
     )
 }

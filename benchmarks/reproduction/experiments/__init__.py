@@ -10,6 +10,7 @@ from . import (
     failures,
     labels,
     refinement,
+    reinforced,
     scaling,
     sizes,
     tokens,
@@ -31,4 +32,5 @@ EXPERIMENTS = (
     failures.EXPERIMENT,
     unseen.EXPERIMENT,
     beyond.EXPERIMENT,
+    reinforced.EXPERIMENT,
 )
