@@ -455,7 +455,7 @@ RecipeName = Annotated[
 ]
 RunFolder = Annotated[Path, typer.Option("--out", help="Folder for the records; a stopped run goes on.")]
 FinishedRun = Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a run.")]
-RECORDS = "problems, rollouts, monte-carlo, label, rationales, consensus or dataset"
+RECORDS = "problems, rollouts, monte-carlo, rationales, label, consensus or dataset"
 Workers = Annotated[
     int,
     typer.Option(
@@ -541,8 +541,8 @@ def add_spreadable_stage(name: str, about: str) -> None:
 add_stage("problems", "Collect problems: from worlds, or from a file with answers.")
 add_spreadable_stage("rollouts", "Draw solutions of each problem until there are right and wrong ones.")
 add_spreadable_stage("monte-carlo", "Complete every prefix of them: how often is the answer still reached?")
-add_stage("label", "Label each step by these scores.")
 add_spreadable_stage("rationales", "Let a teacher verify each step, with code that is executed.")
+add_stage("label", "Label each step by its scores.")
 add_stage("consensus", "Keep the solutions on which labels and teacher agree.")
 add_stage("dataset", "Write them as conversations in the protocol.")
 add_stage("sft", "Fine-tune a verifier on them.")

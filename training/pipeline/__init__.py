@@ -2,7 +2,7 @@
 
 ``recipe.py`` says what is made, ``run.py`` makes it, ``store.py`` keeps it. Each stage is a module with one
 async function from a record to a record (``records.py``): ``problems``, ``rollouts``, ``monte_carlo``,
-``progress``, ``rationales``, ``consensus``, ``dataset``. Knows backends and verifiers, no training.
+``rationales``, ``progress``, ``consensus``, ``dataset``. Knows backends and verifiers, no training.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ from typing import Literal
 
 from genprm_sdk.types import Frozen
 
-from .records import Drop, Kept, Rationale, Turn
+from .records import Drop, Kept, Labelled, Turn
 
 __all__ = ["ConsensusSettings", "agree"]
 
@@ -24,9 +24,9 @@ class ConsensusSettings(Frozen):
     failed_code: bool = False
 
 
-def agree(rationale: Rationale, settings: ConsensusSettings) -> Kept | Drop:
+def agree(labelled: Labelled, settings: ConsensusSettings) -> Kept | Drop:
     """Keep a solution with the first path that agrees on every step, or say why not."""
-    labelled = rationale.labelled
+    rationale = labelled.rationale
     labels = [label.correct for label in labelled.labels]
     if settings.compare == "first_error" and labelled.first_error is not None:
         labels = labels[: labelled.first_error + 1]
@@ -50,7 +50,9 @@ def agree(rationale: Rationale, settings: ConsensusSettings) -> Kept | Drop:
     for path in rationale.paths:
         turns = path[: len(labels)]
         if [turn.correct for turn in turns] == labels and all(_usable(turn, settings) for turn in turns):
-            return Kept(labelled=labelled, turns=turns)
+            return Kept(
+                problem=rationale.problem, rollout=rationale.rollout, labels=labelled.labels, turns=turns
+            )
     return Drop(reason="no path has usable code and the right verdict for every step")
 
 

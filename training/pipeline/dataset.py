@@ -51,8 +51,7 @@ class DatasetSettings(Frozen):
 
 def conversation(kept: Kept, settings: DatasetSettings) -> Conversation | Drop:
     """A kept solution as a conversation: a step is a user's message, its verification the assistant's."""
-    labelled = kept.labelled
-    steps = labelled.rollout.steps[: len(kept.turns)]
+    steps = kept.rollout.steps[: len(kept.turns)]
     direct = settings.reasoning is Reasoning.DIRECT
     system = wording.DIRECT_SYSTEM if direct else wording.REVIEW_SYSTEM
     messages = [Message(role="system", content=system)]
@@ -61,16 +60,16 @@ def conversation(kept: Kept, settings: DatasetSettings) -> Conversation | Drop:
         turn = reduced(whole, index, settings.reasoning)
         if turn is None:
             return Drop(reason=f"a verification without {settings.reasoning}", detail=f"step {index + 1}")
-        asked = step if index else f"{labelled.problem.text}\n{step}"
+        asked = step if index else f"{kept.problem.text}\n{step}"
         messages.append(Message(role="user", content=asked))
         train += [(len(messages), start, end) for start, end in turn.written]
         messages.append(Message(role="assistant", content=turn.text))
     return Conversation(
-        problem=labelled.problem.text,
-        domain=labelled.problem.domain,
+        problem=kept.problem.text,
+        domain=kept.problem.domain,
         reasoning=settings.reasoning,
         steps=steps,
-        labels=tuple(label.correct for label in labelled.labels[: len(steps)]),
+        labels=tuple(label.correct for label in kept.labels[: len(steps)]),
         messages=tuple(messages),
         train=tuple(train),
     )

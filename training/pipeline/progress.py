@@ -16,7 +16,7 @@ from scipy.special import betaln
 from genprm_sdk.types import Frozen
 
 from .intervals import Counts, posterior_interval, probability_ahead, wilson
-from .records import Drop, Estimate, Estimated, Estimates, Labelled, StepLabel
+from .records import Estimate, Estimated, Estimates, Labelled, Rationale, StepLabel
 
 __all__ = ["Rule", "at_most", "decided", "label_solution", "label_steps"]
 
@@ -139,17 +139,9 @@ def label_steps(start: Estimate, steps: Sequence[Estimate], rule: Rule) -> tuple
     return tuple(labels)
 
 
-def label_solution(estimates: Estimates, solution: Estimated, rule: Rule) -> Labelled | Drop:
-    """Label one of a problem's solutions."""
-    if not estimates.start.score:
-        return Drop(reason="no completion solves the problem")
-    return Labelled(
-        problem=estimates.problem,
-        rollout=solution.rollout,
-        start=estimates.start,
-        estimates=solution.steps,
-        labels=label_steps(estimates.start, solution.steps, rule),
-    )
+def label_solution(rationale: Rationale, rule: Rule) -> Labelled:
+    """Label the solution that a rationale is about."""
+    return Labelled(rationale=rationale, labels=label_steps(rationale.start, rationale.estimates, rule))
 
 
 def at_most(estimates: Estimates, completions: int) -> Estimates:

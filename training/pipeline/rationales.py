@@ -1,4 +1,4 @@
-"""Rationales: a teacher verifies each step of a labelled solution, without being told the labels.
+"""Rationales: a teacher verifies each step of a solution; its labels come later, by whatever rule.
 
 A teacher is a verifier, whose paths are the rationales, or a writer: any model that is asked in plain words
 for analyses and code, which runs in the sandbox while it writes.
@@ -19,7 +19,7 @@ from genprm_sdk.verifier import Verifier
 from genprm_sdk.wording import CODE_FENCE_CLOSE, CODE_FENCE_OPEN, code_output
 
 from .policy import seed_of
-from .records import Drop, Labelled, Rationale, Turn
+from .records import Drop, Rationale, Scored, Turn
 from .turns import assembled_turn, turn_of_path
 
 __all__ = ["Teacher", "VerifierTeacher", "WriterTeacher", "rationalise", "read_critique", "request"]
@@ -41,29 +41,35 @@ class Teacher(Protocol):
 
 
 async def rationalise(
-    labelled: Labelled, teacher: Teacher, seed: int, *, to_first_error: bool
+    scored: Scored, teacher: Teacher, seed: int, *, to_first_error: bool
 ) -> Rationale | Drop:
-    """Let a teacher verify a solution.
+    """Let a teacher verify a solution, unless no rule could say anything about its steps.
 
     Args:
-        labelled: The solution.
+        scored: The solution.
         teacher: What verifies it.
         seed: Decides what is drawn, with the solution's text.
-        to_first_error: Whether steps behind the first one that is labelled wrong are left out.
+        to_first_error: Whether the teacher stops behind the first step that it finds wrong.
     """
-    steps = labelled.rollout.steps
-    if to_first_error and labelled.first_error is not None:
-        steps = steps[: labelled.first_error + 1]
-    drawn = seed_of(seed, "rationale", labelled.problem.text, *labelled.rollout.steps)
+    if not scored.start.score:
+        return Drop(reason="no completion solves the problem")
+    problem, steps = scored.problem.text, scored.rollout.steps
+    drawn = seed_of(seed, "rationale", problem, *steps)
     try:
-        solution = Solution.of(steps, labelled.problem.text)
+        solution = Solution.of(steps, problem)
         judged, paths = await teacher.judge(solution, drawn, to_first_error=to_first_error)
     except ContextLengthError as error:
         return Drop(reason="the solution does not fit into the teacher's context", detail=str(error))
     except InputError as error:
         return Drop(reason="the solution cannot be verified", detail=str(error))
-    missing = len(labelled.rollout.steps) - len(judged)
-    return Rationale(labelled=labelled, judged=(*judged, *[None] * missing), paths=paths)
+    return Rationale(
+        problem=scored.problem,
+        rollout=scored.rollout,
+        start=scored.start,
+        estimates=scored.estimates,
+        judged=judged,
+        paths=paths,
+    )
 
 
 class VerifierTeacher:

@@ -22,6 +22,7 @@ __all__ = [
     "Rationale",
     "Rollout",
     "Rollouts",
+    "Scored",
     "StepLabel",
     "Turn",
 ]
@@ -148,6 +149,20 @@ class Estimates(Frozen):
     tokens: int
 
 
+class Scored(Frozen):
+    """One of a problem's solutions with its scores.
+
+    Attributes:
+        start: Before the first step.
+        estimates: Behind each step.
+    """
+
+    problem: Problem
+    rollout: Rollout
+    start: Estimate
+    estimates: tuple[Estimate, ...]
+
+
 class StepLabel(Frozen):
     """What the scores say about a step.
 
@@ -164,21 +179,6 @@ class StepLabel(Frozen):
     low: float | None
     high: float | None
     confidence: Probability
-
-
-class Labelled(Frozen):
-    """A solution with a label for each step."""
-
-    problem: Problem
-    rollout: Rollout
-    start: Estimate
-    estimates: tuple[Estimate, ...]
-    labels: tuple[StepLabel, ...]
-
-    @property
-    def first_error(self) -> int | None:
-        """The index of the first step that is labelled wrong, from 0, or None."""
-        return next((index for index, label in enumerate(self.labels) if not label.correct), None)
 
 
 class Turn(Frozen):
@@ -198,23 +198,36 @@ class Turn(Frozen):
     degraded: str | None = None
 
 
-class Rationale(Frozen):
-    """A labelled solution and what a teacher wrote about it.
+class Rationale(Scored):
+    """A solution and what a teacher wrote about it.
 
     Attributes:
         judged: The teacher's label of each step; None where it gave none.
         paths: Its verifications, one list of turns a path; a path may end before the last step.
     """
 
-    labelled: Labelled
     judged: tuple[bool | None, ...]
     paths: tuple[tuple[Turn, ...], ...]
+
+
+class Labelled(Frozen):
+    """A solution with a label for each step, and what a teacher wrote who did not know them."""
+
+    rationale: Rationale
+    labels: tuple[StepLabel, ...]
+
+    @property
+    def first_error(self) -> int | None:
+        """The index of the first step that is labelled wrong, from 0, or None."""
+        return next((index for index, label in enumerate(self.labels) if not label.correct), None)
 
 
 class Kept(Frozen):
     """A solution on which scores and teacher agree, and the verifications that say so."""
 
-    labelled: Labelled
+    problem: Problem
+    rollout: Rollout
+    labels: tuple[StepLabel, ...]
     turns: tuple[Turn, ...]
 
 

@@ -27,7 +27,7 @@ from .problems import file_problems, world_problems
 from .progress import label_solution
 from .rationales import Teacher, VerifierTeacher, WriterTeacher, rationalise
 from .recipe import ModelRecipe, PipelineRecipe, PolicyRecipe, TeacherRecipe
-from .records import Conversation, Drop, Estimates, Kept, Labelled, Problem, Rationale, Rollouts
+from .records import Drop, Estimates, Kept, Labelled, Problem, Rationale, Rollouts, Scored
 from .rollouts import NO_ANSWER, roll_out
 from .store import digest
 
@@ -42,7 +42,7 @@ __all__ = [
     "stage_named",
 ]
 
-StageName = Literal["problems", "rollouts", "monte-carlo", "label", "rationales", "consensus", "dataset"]
+StageName = Literal["problems", "rollouts", "monte-carlo", "rationales", "label", "consensus", "dataset"]
 STAGES: tuple[StageName, ...] = get_args(StageName)
 
 VERSION = 1
@@ -61,20 +61,28 @@ class Stage:
     Attributes:
         name: What it is called.
         lineage: A digest of its settings and of the lineage of the stage before it.
-        makes: The kind of its records.
-        units: What is made of one record of the stage before; each gives one record.
+        takes: The kind of what each of its records is made of.
         ahead: How many units the next stage makes of one of this one's records.
         open: Gives the work; entering loads what it needs.
         hopeless: A reason for dropping that, when all first records have it, ends the run.
+        split: What of a record of the stage before it takes, one for each record; None takes it whole.
     """
 
     name: StageName
     lineage: str
-    makes: type[BaseModel]
-    units: Callable[[str], Sequence[Unit]]
+    takes: type[BaseModel]
     ahead: Callable[[BaseModel], int]
     open: Callable[[], AbstractAsyncContextManager[Work]]
     hopeless: str | None = None
+    split: Callable[[str], Sequence[Unit]] | None = None
+
+    def unit(self, body: str) -> Unit:
+        """What one record is made of, from its JSON."""
+        return self.takes.model_validate_json(body)
+
+    def units(self, body: str) -> Sequence[Unit]:
+        """What is made of one record of the stage before; each gives one record."""
+        return [self.unit(body)] if self.split is None else self.split(body)
 
 
 def stage_named(name: str) -> StageName:
@@ -146,8 +154,8 @@ class _Builder:
                 answers,
                 rule if recipe.monte_carlo.sequential else None,
             ],
-            "label": rule,
             "rationales": [recipe.seed, _decisive(recipe.teacher), self._to_first_error],
+            "label": rule,
             "consensus": recipe.consensus.model_dump(),
             "dataset": recipe.dataset.model_dump(),
         }
@@ -156,22 +164,13 @@ class _Builder:
         for name in STAGES:
             lineages[name] = before = digest([before, name, VERSION, settings[name]])
         return (
-            Stage("problems", lineages["problems"], Problem, _none, _one, self._nothing),
-            Stage(
-                "rollouts", lineages["rollouts"], Rollouts, _whole(Problem), _one, self._rollouts, NO_ANSWER
-            ),
-            Stage(
-                "monte-carlo",
-                lineages["monte-carlo"],
-                Estimates,
-                _whole(Rollouts),
-                _solutions,
-                self._monte_carlo,
-            ),
-            Stage("label", lineages["label"], Labelled, _each_solution, _one, self._label),
-            Stage("rationales", lineages["rationales"], Rationale, _whole(Labelled), _one, self._rationales),
-            Stage("consensus", lineages["consensus"], Kept, _whole(Rationale), _one, self._consensus),
-            Stage("dataset", lineages["dataset"], Conversation, _whole(Kept), _nowhere, self._dataset),
+            Stage("problems", lineages["problems"], Problem, _one, self._nothing),
+            Stage("rollouts", lineages["rollouts"], Problem, _one, self._rollouts, hopeless=NO_ANSWER),
+            Stage("monte-carlo", lineages["monte-carlo"], Rollouts, _solutions, self._monte_carlo),
+            Stage("rationales", lineages["rationales"], Scored, _one, self._rationales, split=_each_solution),
+            Stage("label", lineages["label"], Rationale, _one, self._label),
+            Stage("consensus", lineages["consensus"], Labelled, _one, self._consensus),
+            Stage("dataset", lineages["dataset"], Kept, _nowhere, self._dataset),
         )
 
     @property
@@ -218,21 +217,12 @@ class _Builder:
             yield work
 
     @asynccontextmanager
-    async def _label(self) -> AsyncIterator[Work]:
-        async def work(unit: tuple[Estimates, int]) -> BaseModel:
-            estimates, number = unit
-            solution = estimates.solutions[number]
-            return await asyncio.to_thread(label_solution, estimates, solution, self._recipe.labels)
-
-        yield work
-
-    @asynccontextmanager
     async def _rationales(self) -> AsyncIterator[Work]:
         recipe = self._recipe
         async with self._teacher(recipe.teacher) as teacher:
 
-            async def work(labelled: Labelled) -> BaseModel:
-                return await rationalise(labelled, teacher, recipe.seed, to_first_error=self._to_first_error)
+            async def work(scored: Scored) -> BaseModel:
+                return await rationalise(scored, teacher, recipe.seed, to_first_error=self._to_first_error)
 
             yield work
 
@@ -256,9 +246,16 @@ class _Builder:
             yield WriterTeacher(backend, sandbox, model.sampling, model.longest, model.rounds)
 
     @asynccontextmanager
-    async def _consensus(self) -> AsyncIterator[Work]:
+    async def _label(self) -> AsyncIterator[Work]:
         async def work(rationale: Rationale) -> BaseModel:
-            return agree(rationale, self._recipe.consensus)
+            return await asyncio.to_thread(label_solution, rationale, self._recipe.labels)
+
+        yield work
+
+    @asynccontextmanager
+    async def _consensus(self) -> AsyncIterator[Work]:
+        async def work(labelled: Labelled) -> BaseModel:
+            return agree(labelled, self._recipe.consensus)
 
         yield work
 
@@ -270,17 +267,12 @@ class _Builder:
         yield work
 
 
-def _whole(kind: type[BaseModel]) -> Callable[[str], Sequence[Unit]]:
-    return lambda body: [kind.model_validate_json(body)]
-
-
-def _each_solution(body: str) -> Sequence[Unit]:
-    estimates = Estimates.model_validate_json(body)
-    return [(estimates, number) for number in range(len(estimates.solutions))]
-
-
-def _none(body: str) -> Sequence[Unit]:
-    return []
+def _each_solution(body: str) -> Sequence[Scored]:
+    found = Estimates.model_validate_json(body)
+    return [
+        Scored(problem=found.problem, rollout=each.rollout, start=found.start, estimates=each.steps)
+        for each in found.solutions
+    ]
 
 
 def _one(record: BaseModel) -> int:

@@ -54,7 +54,7 @@ from genprm_sdk.training.pipeline.store import Row, StoreError
 from ...processes import alive
 
 SCRIPT = Path(__file__).with_name("spread_sums.py")
-UP_TO_RATIONALES: tuple[StageName, ...] = ("problems", "rollouts", "monte-carlo", "label", "rationales")
+UP_TO_RATIONALES: tuple[StageName, ...] = ("problems", "rollouts", "monte-carlo", "rationales")
 PROBLEMS = 40
 
 

@@ -27,6 +27,7 @@ from genprm_sdk.training.pipeline.records import (
     Problem,
     Rationale,
     Rollout,
+    Scored,
     StepLabel,
     Turn,
 )
@@ -36,13 +37,18 @@ from genprm_sdk.types import CodeRun, Solution
 pytestmark = pytest.mark.anyio
 
 
-def labelled(*labels: bool, steps: tuple[str, ...] | None = None, problem: str = "P") -> Labelled:
-    texts = steps or tuple(f"Step {number}: s" for number in range(1, len(labels) + 1))
-    return Labelled(
+def scored(*steps: str, problem: str = "P", start: str = "11") -> Scored:
+    return Scored(
         problem=Problem(text=problem, answer="1"),
-        rollout=Rollout(steps=texts, separator="\n\n", correct=all(labels), number=0),
-        start=Estimate(outcomes="11"),
-        estimates=tuple(Estimate(outcomes="10") for _ in labels),
+        rollout=Rollout(steps=steps, separator="\n\n", correct=False, number=0),
+        start=Estimate(outcomes=start),
+        estimates=tuple(Estimate(outcomes="10") for _ in steps),
+    )
+
+
+def labelled(rationale: Rationale, *labels: bool) -> Labelled:
+    return Labelled(
+        rationale=rationale,
         labels=tuple(
             StepLabel(correct=label, value=1.0, low=0.5, high=2.0, confidence=0.9) for label in labels
         ),
@@ -55,16 +61,17 @@ def turn(step: int, correct: bool, status: str = "ok") -> Turn:
     return assembled_turn(step, correct, "It says so.", code, [run])
 
 
-def rationale(labels: tuple[bool, ...], judged: tuple[bool | None, ...], **changes: str) -> Rationale:
+def judged_by(labels: tuple[bool, ...], judged: tuple[bool | None, ...], **changes: str) -> Labelled:
     path = tuple(turn(step, bool(each), **changes) for step, each in enumerate(judged) if each is not None)
-    return Rationale(labelled=labelled(*labels), judged=judged, paths=(path,))
+    solution = scored(*(f"Step {number}: s" for number in range(1, len(labels) + 1)))
+    return labelled(Rationale(**dict(solution), judged=judged, paths=(path,)), *labels)
 
 
 EVERY, FIRST = ConsensusSettings(), ConsensusSettings(compare="first_error")
 
 
 def test_agreement_on_every_step_is_kept() -> None:
-    assert isinstance(agree(rationale((True, False), (True, False)), EVERY), Kept)
+    assert isinstance(agree(judged_by((True, False), (True, False)), EVERY), Kept)
 
 
 @pytest.mark.parametrize(
@@ -79,13 +86,13 @@ def test_agreement_on_every_step_is_kept() -> None:
 def test_disagreement_is_dropped_with_its_reason(
     labels: tuple[bool, ...], judged: tuple[bool | None, ...], reason: str
 ) -> None:
-    dropped = agree(rationale(labels, judged), EVERY)
+    dropped = agree(judged_by(labels, judged), EVERY)
     assert isinstance(dropped, Drop)
     assert reason in dropped.reason
 
 
 def test_behind_the_first_error_nothing_is_compared_where_that_is_asked_for() -> None:
-    made = rationale((True, False, False), (True, False, True))
+    made = judged_by((True, False, False), (True, False, True))
     assert isinstance(agree(made, EVERY), Drop)
     kept = agree(made, FIRST)
     assert isinstance(kept, Kept)
@@ -93,13 +100,13 @@ def test_behind_the_first_error_nothing_is_compared_where_that_is_asked_for() ->
 
 
 def test_a_writer_that_stops_behind_the_first_error_agrees_with_scores_of_zero() -> None:
-    kept = agree(rationale((True, False, False), (True, False, None)), EVERY)
+    kept = agree(judged_by((True, False, False), (True, False, None)), EVERY)
     assert isinstance(kept, Kept)
     assert len(kept.turns) == 2
 
 
 def test_code_that_failed_is_not_kept() -> None:
-    made = rationale((True,), (True,), status="error")
+    made = judged_by((True,), (True,), status="error")
     assert isinstance(agree(made, EVERY), Drop)
     assert isinstance(agree(made, ConsensusSettings(failed_code=True)), Drop)
 
@@ -118,7 +125,7 @@ def test_what_is_trained_on_is_neither_forced_nor_printed() -> None:
 
 
 def test_a_conversation_has_a_message_for_each_step_and_its_verification() -> None:
-    kept = agree(rationale((True, True), (True, True)), EVERY)
+    kept = agree(judged_by((True, True), (True, True)), EVERY)
     assert isinstance(kept, Kept)
     made = conversation(kept, DatasetSettings())
     assert isinstance(made, Conversation)
@@ -146,10 +153,10 @@ async def test_a_writers_code_runs_while_it_writes(sums: ModuleType) -> None:
     model = sums.Sums()
     async with Sandbox(max_sessions=1) as sandbox:
         teacher = WriterTeacher(model, sandbox, Sampling(), 10_000, 8)
-        made = await rationalise(labelled(True, False, False, steps=steps), teacher, 0, to_first_error=False)
+        made = await rationalise(scored(*steps), teacher, 0, to_first_error=False)
     assert isinstance(made, Rationale)
     assert made.judged == (True, False, None)
-    kept = agree(made, EVERY)
+    kept = agree(labelled(made, True, False, False), EVERY)
     assert isinstance(kept, Kept)
     assert "[Code Output]\n\n```\nFalse\n```" in kept.turns[1].text
     assert kept.turns[1].text.endswith("$\\boxed{No}$\n</output>\n")
@@ -160,12 +167,38 @@ async def test_a_verifiers_paths_are_rationales() -> None:
     steps = ("Step 1: 11 - 8 = 3. Now -13 * 3.", "Step 2: -13 * 3 = -39. The answer is \\boxed{-39}.")
     async with Verifier("genprm-mini") as verifier:
         teacher = VerifierTeacher(verifier, 2)
-        made = await rationalise(
-            labelled(True, True, steps=steps, problem="-13 * (11 - 8) ="), teacher, 0, to_first_error=False
-        )
+        made = await rationalise(scored(*steps, problem="-13 * (11 - 8) ="), teacher, 0, to_first_error=False)
     assert isinstance(made, Rationale)
     assert made.judged == (True, True)
     assert [len(path) for path in made.paths] == [2, 2]
-    kept = agree(made, EVERY)
+    kept = agree(labelled(made, True, True), EVERY)
     assert isinstance(kept, Kept)
     assert all(turn.written and turn.code for turn in kept.turns)
+
+
+async def test_a_verifier_stops_behind_the_first_step_that_it_finds_wrong() -> None:
+    steps = (
+        "Step 1: 11 - 8 = 3. Now -13 * 3.",
+        "Step 2: -13 * 3 = -38.",
+        "Step 3: The answer is \\boxed{-38}.",
+    )
+    async with Verifier("genprm-mini") as verifier:
+        made = await rationalise(
+            scored(*steps, problem="-13 * (11 - 8) ="), VerifierTeacher(verifier, 1), 0, to_first_error=True
+        )
+    assert isinstance(made, Rationale)
+    assert made.judged == (True, False, None)
+    kept = agree(labelled(made, True, False, False), FIRST)
+    assert isinstance(kept, Kept)
+    assert len(kept.turns) == 2
+    assert isinstance(agree(labelled(made, True, True, False), FIRST), Drop)
+    assert isinstance(agree(labelled(made, False, False, False), FIRST), Drop)
+
+
+async def test_no_teacher_is_asked_about_a_problem_that_no_completion_solves(sums: ModuleType) -> None:
+    model = sums.Sums()
+    async with Sandbox(max_sessions=1) as sandbox:
+        teacher = WriterTeacher(model, sandbox, Sampling(), 10_000, 8)
+        made = await rationalise(scored("Step 1: s", start="00"), teacher, 0, to_first_error=False)
+    assert made == Drop(reason="no completion solves the problem")
+    assert not model.generations

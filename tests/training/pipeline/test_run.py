@@ -20,7 +20,8 @@ from genprm_sdk.training.pipeline import (
     run_pipeline,
 )
 from genprm_sdk.training.pipeline.recipe import save_pipeline_recipe
-from genprm_sdk.training.pipeline.records import Conversation
+from genprm_sdk.training.pipeline.records import Conversation, Labelled
+from genprm_sdk.training.pipeline.stages import STAGES, StageName
 
 pytestmark = pytest.mark.anyio
 
@@ -92,10 +93,49 @@ async def test_other_settings_repeat_only_what_they_decide(
     assert kept(more)["problems"] == kept(first)["problems"] + 2
 
 
+@pytest.mark.parametrize("compare", ["every", "first_error"])
+async def test_other_labels_ask_no_teacher_again(
+    sums: ModuleType, problems: Path, tmp_path: Path, compare: str
+) -> None:
+    out, model = tmp_path / "out", sums.Sums()
+    full = {"schedule": [], "completions": 8, "start": 8, "sequential": None}
+    ratio, hard = (
+        sums.sums_recipe(problems, monte_carlo=full, consensus={"compare": compare}, labels=rule)
+        for rule in ({"kind": "ratio", "threshold": 1.4}, {"kind": "hard"})
+    )
+
+    async def made(recipe: PipelineRecipe) -> tuple[list[StageStatus], dict[StageName, list[str]]]:
+        statuses = await run_pipeline(recipe, out, load=model.load)
+        records = {}
+        for stage in STAGES:
+            await export(out, tmp_path / "records.jsonl", stage)
+            records[stage] = (tmp_path / "records.jsonl").read_text().splitlines()
+        return statuses, records
+
+    first, by_ratio = await made(ratio)
+    asked = model.generations
+    second, by_hard = await made(hard)
+    assert model.generations == asked
+    assert all(status.finished == status.total for status in second[1:])
+    assert by_hard["rationales"] == by_ratio["rationales"]
+    assert wrong_steps(by_hard["label"]) < wrong_steps(by_ratio["label"])
+    assert by_hard["consensus"] != by_ratio["consensus"]
+    whole = await run_pipeline(hard, tmp_path / "whole", load=sums.Sums().load)
+    assert kept(second) == kept(whole)
+    assert await export(tmp_path / "whole", tmp_path / "whole.jsonl") == len(by_hard["dataset"])
+    assert sorted((tmp_path / "whole.jsonl").read_text().splitlines()) == sorted(by_hard["dataset"])
+    assert await made(ratio) == (first, by_ratio)
+    assert model.generations == asked
+
+
+def wrong_steps(labelled: list[str]) -> int:
+    return sum(not label.correct for line in labelled for label in Labelled.model_validate_json(line).labels)
+
+
 async def test_stages_one_by_one_come_to_the_same(sums: ModuleType, problems: Path, tmp_path: Path) -> None:
     recipe = sums.sums_recipe(problems)
     whole = await run_pipeline(recipe, tmp_path / "whole", load=sums.Sums().load)
-    for stage in ("problems", "rollouts", "monte-carlo", "label", "rationales", "consensus", "dataset"):
+    for stage in STAGES:
         statuses = await run_pipeline(recipe, tmp_path / "steps", stages=[stage], load=sums.Sums().load)
     assert kept(statuses) == kept(whole)
     with pytest.raises(InputError, match="has finished no record yet"):
@@ -140,7 +180,7 @@ async def test_the_bundled_models_go_all_the_way(tmp_path: Path) -> None:
     worlds: Any = recipe.problems.model_copy(update={"worlds": {"arithmetic": 3}})
     few = recipe.monte_carlo.model_copy(update={"completions": 4, "start": 4})
     small = recipe.model_copy(update={"problems": worlds, "monte_carlo": few})
-    statuses = await run_pipeline(small, tmp_path, stages=["problems", "rollouts", "monte-carlo", "label"])
+    statuses = await run_pipeline(small, tmp_path, stages=STAGES[: STAGES.index("label") + 1])
     assert kept(statuses)["label"] >= 2
 
 

@@ -54,12 +54,11 @@ def write_units(pending: Sequence[Pending], path: Path) -> None:
 
 
 def pending_of(batch: pyarrow.Table, stage: Stage) -> list[Pending]:
-    """What is to be made, read back; of a stage that makes one record of each of the stage before it."""
-    found = []
-    for each in batch.to_pylist():
-        (unit,) = stage.units(each["unit"])
-        found.append(Pending(each["key"], each["parent"], each["number"], unit))
-    return found
+    """What is to be made, read back."""
+    return [
+        Pending(each["key"], each["parent"], each["number"], stage.unit(each["unit"]))
+        for each in batch.to_pylist()
+    ]
 
 
 def pack_results(rows: Sequence[Row], fault: Fault | None) -> pyarrow.Table:

@@ -32,7 +32,7 @@ __all__ = ["SPREADABLE", "RaySpread"]
 T = TypeVar("T")
 
 SPREADABLE: tuple[StageName, ...] = ("rollouts", "monte-carlo", "rationales")
-"""Stages that cost more than moving their records does; each makes one record of one."""
+"""Stages that cost more than moving their records does."""
 
 FOLDER = "spread"
 FILE_RECORDS = 256
