@@ -22,6 +22,7 @@ class Scale:
         pool: Different examples that stand for the whole of the training data.
         label_problems: Of each domain, for the quality of labels.
         completions: Monte Carlo completions of a prefix.
+        pipeline_problems: Whose solutions verifiers are trained on further, labelled by each rule.
         problems: Of each domain, for refinement and Best-of-N.
         attempts: The most attempts of Best-of-N.
         rl_steps: Of the reinforcement behind the training.
@@ -38,6 +39,7 @@ class Scale:
     pool: int
     label_problems: int
     completions: int
+    pipeline_problems: int
     problems: int
     attempts: int
     rl_steps: int
@@ -58,6 +60,7 @@ SCALES = {
             pool=40,
             label_problems=2,
             completions=8,
+            pipeline_problems=12,
             problems=3,
             attempts=2,
             rl_steps=1,
@@ -74,6 +77,7 @@ SCALES = {
             pool=2000,
             label_problems=12,
             completions=128,
+            pipeline_problems=800,
             problems=100,
             attempts=16,
             rl_steps=30,

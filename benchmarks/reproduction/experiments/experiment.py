@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,6 +11,7 @@ from pathlib import Path
 from _paths import Judged, Labelled, of_worlds
 
 from genprm_sdk.modes import Reasoning
+from genprm_sdk.training.tuning.folders import base_folder
 
 from ..models import DOMAIN, trained
 from ..results import Result
@@ -67,4 +69,18 @@ class Work:
             self.scale.variant_samples,
             reasoning=reasoning,
             called=f"mini-{name}",
+        )
+
+    async def small_folder(self) -> Path:
+        """The small reference verifier as a folder, which can be trained further."""
+        return await asyncio.to_thread(self._small_folder)
+
+    def _small_folder(self) -> Path:
+        file = trained("reference", self.scale, self.folder / "models", self.say)
+        return base_folder(str(file), file.parent / "folder")
+
+    async def by_folder(self, folder: Path, called: str) -> list[Judged]:
+        """Solutions of the one domain by what became of it."""
+        return await self.judging.by(
+            folder, self.solutions(DOMAIN), self.scale.variant_samples, called=f"mini-{called}"
         )

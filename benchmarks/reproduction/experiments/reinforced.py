@@ -8,11 +8,10 @@ from pathlib import Path
 
 from reinforcement import conversation
 
-from genprm_sdk.training.tuning.folders import base_folder
 from genprm_sdk.training.tuning.rl import RLProgress, RLRecipe, train_rl
 from genprm_sdk.training.worlds import WORLDS
 
-from ..models import DOMAIN, trained
+from ..models import DOMAIN
 from ..results import Claim, Result, Rows
 from ..scoring import difference, f1
 from ..verifications import hits
@@ -26,12 +25,12 @@ EXAMPLES = 300
 async def run(work: Work) -> Result:
     folder = work.folder / "reinforced"
     folder.mkdir(parents=True, exist_ok=True)
-    before = await asyncio.to_thread(unreinforced, work, folder)
+    before = await work.small_folder()
     after = await asyncio.to_thread(reinforced, work, before, folder)
-    solutions, samples = work.solutions(DOMAIN), work.scale.variant_samples
+    samples = work.scale.variant_samples
     found = {
-        "rationales": await work.judging.by(before, solutions, samples, called="mini-unreinforced"),
-        "rationales, then labels": await work.judging.by(after, solutions, samples, called="mini-reinforced"),
+        "rationales": await work.by_folder(before, "reference-folder"),
+        "rationales, then labels": await work.by_folder(after, "reinforced"),
     }
     batch = work.scale.rl_batch
     one, other = found["rationales, then labels"], found["rationales"]
@@ -45,7 +44,7 @@ async def run(work: Work) -> Result:
         paper="Left open: the paper's verifiers are trained on rationales alone.",
         tables=(
             Rows(
-                f"F1 in percent on {len(solutions)} fresh solutions",
+                f"F1 in percent on {work.scale.solutions} fresh solutions",
                 (
                     ("trained on", "1 sample", f"{samples} samples"),
                     *((name, str(f1(hits(each, 1))), str(f1(hits(each)))) for name, each in found.items()),
@@ -57,12 +56,6 @@ async def run(work: Work) -> Result:
             Claim(f"Reinforcement helps {samples} samples.", difference(hits(one), hits(other))),
         ),
     )
-
-
-def unreinforced(work: Work, folder: Path) -> Path:
-    """The folder of the small verifier, which both engines can run, so that they are no difference."""
-    file = trained("reference", work.scale, work.folder / "models", work.say)
-    return base_folder(str(file), folder / "base")
 
 
 def reinforced(work: Work, base: Path, folder: Path) -> Path:
