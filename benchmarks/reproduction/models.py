@@ -1,4 +1,8 @@
-"""Small verifiers of one domain, trained from nothing: alike but for what an experiment varies."""
+"""Small verifiers of one domain: alike but for what an experiment varies.
+
+They begin with the weights of the bundled solver, as the paper's begin with a model that can reason; those
+that differ in size begin with nothing, and take longer.
+"""
 
 from __future__ import annotations
 
@@ -16,20 +20,23 @@ from genprm_sdk.training.trained import model_of_file
 
 from .scales import Scale
 
-__all__ = ["COMPONENTS", "DOMAIN", "SHARES_OF_DATA", "SIZES", "parameters", "recipe_of", "trained"]
+__all__ = ["COMPONENTS", "DOMAIN", "SHARES_OF_DATA", "SIZES", "SOLVER", "parameters", "recipe_of", "trained"]
 
 DOMAIN = "arithmetic"
 """What they are trained on."""
 
+SOLVER = "policy-mini"
 REFERENCE = Shape(
     vocabulary=1024, width=192, layers=4, heads=6, key_value_heads=3, feed_forward=768, context=4096
 )
 
 SIZES = {
     "small": replace(REFERENCE, width=128, layers=3, heads=4, key_value_heads=2, feed_forward=512),
-    "reference": REFERENCE,
-    "large": replace(REFERENCE, width=384, layers=6, heads=12, key_value_heads=6, feed_forward=1536),
+    "medium": REFERENCE,
+    "large": replace(REFERENCE, width=288, layers=5, heads=9, key_value_heads=3, feed_forward=1152),
 }
+"""From nothing."""
+
 COMPONENTS = {
     "direct": Mix(direct=1),
     "analysis": Mix(unexecuted=0, analysis_only=1, code_only=0, rewritten=0),
@@ -44,20 +51,21 @@ SHARES_OF_DATA = {"quarter": 0.25, "half": 0.5, "pool": 1.0}
 def recipe_of(name: str, scale: Scale) -> Recipe:
     """The recipe of one of them, by the name of what is varied."""
     share = SHARES_OF_DATA.get(name)
+    steps = scale.training_steps_from_nothing if name in SIZES else scale.training_steps
     return Recipe(
         model=f"mini-{name}",
         role="verifier",
         shape=SIZES.get(name, REFERENCE),
         schedule=TrainSettings(
-            steps=scale.training_steps,
+            steps=steps,
             tokens=3072,
             longest=1200,
             first_longest=500,
-            lengthening=scale.training_steps // 5,
-            warmup=max(1, scale.training_steps // 50),
-            decay_from=scale.training_steps // 5,
+            lengthening=steps // 5,
+            warmup=max(1, steps // 50),
+            decay_from=steps // 5,
             checkpoint_every=100,
-            probe_every=scale.training_steps,
+            probe_every=steps,
         ),
         shares={DOMAIN: 1},
         analysis_tokens=scale.turn_tokens // 2,
@@ -74,8 +82,11 @@ def trained(name: str, scale: Scale, folder: Path, say: Callable[[str], None]) -
     if not file.exists():
         done = latest_step(folder / name / "checkpoints") or 0
         say(f"training {recipe.model} from step {done} of {recipe.schedule.steps}")
-        take_vocabulary(folder / name)
-        run_recipe(recipe, folder / name)
+        if name in SIZES:
+            take_vocabulary(folder / name)
+            run_recipe(recipe, folder / name)
+        else:
+            run_recipe(recipe, folder / name, start=find_model(SOLVER)[1])
     return file
 
 

@@ -17,7 +17,7 @@ HEAD = """\
 # The paper in miniature
 
 The experiments of GenPRM (arXiv 2504.00891) on generated worlds, with models of a few million parameters that
-ship with the package or are trained from nothing on the way. `make reproduce` runs them and writes this page,
+ship with the package or are trained on the way. `make reproduce` runs them and writes this page,
 and every number of ours on it comes from that run: at the scale `{scale}`, on {machine}.
 
 What the paper reports is marked as published: it is of models a thousand times larger, on other problems, and

@@ -17,7 +17,8 @@ class Scale:
         solutions: Fresh solutions of each domain.
         samples: The most paths of a step.
         variant_samples: Paths of a step where variants are compared.
-        training_steps: Of each small verifier that is trained from nothing.
+        training_steps: Of each small verifier that begins with a solver's weights.
+        training_steps_from_nothing: Of each that does not.
         turn_tokens: Their budget for a verification.
         pool: Different examples that stand for the whole of the training data.
         label_problems: Of each domain, for the quality of labels.
@@ -35,6 +36,7 @@ class Scale:
     samples: int
     variant_samples: int
     training_steps: int
+    training_steps_from_nothing: int
     turn_tokens: int
     pool: int
     label_problems: int
@@ -56,6 +58,7 @@ SCALES = {
             samples=2,
             variant_samples=2,
             training_steps=4,
+            training_steps_from_nothing=4,
             turn_tokens=60,
             pool=40,
             label_problems=2,
@@ -72,7 +75,8 @@ SCALES = {
             solutions=80,
             samples=16,
             variant_samples=4,
-            training_steps=1000,
+            training_steps=500,
+            training_steps_from_nothing=3000,
             turn_tokens=512,
             pool=2000,
             label_problems=12,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from genprm_sdk.modes import Reasoning
 
 from .. import published
-from ..models import DOMAIN
+from ..models import DOMAIN, SOLVER
 from ..results import Claim, Result, Rows
 from ..scoring import Hit, difference, f1
 from ..verifications import hits
@@ -36,8 +36,8 @@ async def run(work: Work) -> Result:
         how=(
             f"The bundled verifier is asked for less than it usually writes, on {work.scale.solutions} "
             f"solutions of each of {', '.join(work.scale.domains)}, {samples} paths a step. And small "
-            f"verifiers of {DOMAIN} are trained from nothing to write just that, with equal numbers of steps "
-            f"and of tokens read."
+            f"verifiers of {DOMAIN}, which begin with the weights of {SOLVER}, are trained to write just "
+            f"that, with equal numbers of steps and of tokens read."
         ),
         paper="F1 with 8 samples, 7B: "
         + ", ".join(f"{name} {value}" for name, value in published.COMPONENTS.items())

@@ -23,7 +23,7 @@ async def run(work: Work) -> Result:
     }
     return Result(
         how=(
-            f"Small verifiers of {DOMAIN}, trained from nothing on 25%, 50% and 100% of {work.scale.pool:,} "
+            f"Small verifiers of {DOMAIN}, trained on 25%, 50% and 100% of {work.scale.pool:,} "
             f"solutions, with equal numbers of steps, so that fewer solutions come more often; and one that "
             f"never sees a solution twice."
         ),
