@@ -24,7 +24,8 @@ HOT = Sampling(temperature=3, top_k=0, top_p=1, seed=4)
 
 
 async def recorded(path: Path) -> RecordingBackend:
-    return RecordingBackend(await LlamaCppBackend.load(MODEL, context=1024, threads=1), path)
+    """Exact, so that the same question has one answer, whichever path asks first."""
+    return RecordingBackend(await LlamaCppBackend.load(MODEL, context=1024, threads=1, exact=True), path)
 
 
 async def checked(backend: RecordingBackend | ReplayBackend) -> Report:
