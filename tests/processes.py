@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["alive", "children", "resident_mb"]
+__all__ = ["alive", "children", "descendants", "resident_mb"]
 
 
 def alive(pid: int) -> bool:
@@ -18,12 +19,18 @@ def alive(pid: int) -> bool:
 
 
 def children(pid: int) -> set[int]:
-    """A process's own children, zombies too; none of a process that is gone."""
-    try:
-        listed = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
-    except OSError:
-        return set()
-    return set(map(int, listed.split()))
+    """A process's own children, by all of its threads, zombies too; none of a process that is gone."""
+    found: set[int] = set()
+    for listed in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):  # a thread that ended since
+            found.update(map(int, listed.read_text(encoding="ascii").split()))
+    return found
+
+
+def descendants(pid: int) -> set[int]:
+    """A process's children, and theirs, and so on."""
+    found = children(pid)
+    return found.union(*map(descendants, found))
 
 
 def resident_mb(pid: int) -> float:

@@ -32,6 +32,8 @@ from genprm_sdk import (
 from genprm_sdk.backends.llama_cpp import LlamaCppBackend
 from genprm_sdk.sandbox import Sandbox
 
+from .processes import children
+
 pytestmark = pytest.mark.anyio
 PROBLEM = "((3 + 4 * 2) - (5 - -6)) ="
 RIGHT = [
@@ -270,16 +272,16 @@ async def test_leaving_a_stream_early_stops_the_check(verifier: Verifier) -> Non
 
 
 async def test_closing_leaves_no_process() -> None:
-    before = children_of(os.getpid())
+    before = children(os.getpid())
     async with Verifier("genprm-mini", threads=1) as verifier:
         await verifier.check(RIGHT[:1], problem=PROBLEM, samples=2)
-        children = children_of(os.getpid()) - before
-        assert children
+        started = children(os.getpid()) - before
+        assert started
     for _ in range(50):
-        if not children & children_of(os.getpid()):
+        if not started & children(os.getpid()):
             break
         await asyncio.sleep(0.05)
-    assert not children & children_of(os.getpid())
+    assert not started & children(os.getpid())
 
 
 async def test_scores_without_a_report(verifier: Verifier) -> None:
@@ -406,17 +408,3 @@ async def test_usage_says_where_the_time_went(verifier: Verifier) -> None:
     assert usage.code_seconds > 0
     phases = usage.prompt_seconds + usage.generate_seconds + usage.verdict_seconds + usage.code_seconds
     assert phases <= usage.seconds
-
-
-def children_of(parent: int) -> set[int]:
-    children = set()
-    for entry in os.listdir("/proc"):
-        if entry.isdigit():
-            try:
-                with open(f"/proc/{entry}/stat") as file:
-                    fields = file.read().rpartition(")")[2].split()
-            except OSError:
-                continue
-            if int(fields[1]) == parent:
-                children.add(int(entry))
-    return children

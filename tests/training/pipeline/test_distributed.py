@@ -51,7 +51,7 @@ from genprm_sdk.training.pipeline.run import Pending
 from genprm_sdk.training.pipeline.stages import StageName, build_stages
 from genprm_sdk.training.pipeline.store import Row, StoreError
 
-from ...processes import alive
+from ...processes import alive, descendants
 
 SCRIPT = Path(__file__).with_name("spread_sums.py")
 UP_TO_RATIONALES: tuple[StageName, ...] = ("problems", "rollouts", "monte-carlo", "rationales")
@@ -76,15 +76,6 @@ def ray_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
-
-
-def descendants(pid: int) -> set[int]:
-    """Of all of its threads: Ray is started by another one than the first."""
-    found: set[int] = set()
-    for listed in Path(f"/proc/{pid}/task").glob("*/children"):
-        with suppress(OSError):
-            found.update(map(int, listed.read_text(encoding="ascii").split()))
-    return found.union(*map(descendants, found))
 
 
 def named(name: bytes, pids: set[int]) -> set[int]:

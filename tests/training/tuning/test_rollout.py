@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -31,6 +31,7 @@ from genprm_sdk.training.tuning.folders import settings_of
 from genprm_sdk.training.tuning.prompts import StepPrompt, executed_code, prompts_of
 from genprm_sdk.training.tuning.rollout import Rollouts, WrittenTurn
 
+from ...processes import children
 from .conversations import conversation_of, short_examples
 
 TOLERANCE = 1e-4
@@ -279,24 +280,15 @@ def test_prompts_that_leave_no_room_are_known(mini: Path, model: Any, prompts: l
         assert rollouts.fit([prompts[0], long]) == [True, False]
 
 
-def own_processes() -> set[int]:
-    """Children of this process, whichever of its threads started them."""
-    children: set[int] = set()
-    for listed in Path("/proc/self/task").glob("*/children"):
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # a thread that ended since
-            children.update(map(int, listed.read_text(encoding="ascii").split()))
-    return children
-
-
 def test_closing_leaves_nothing(mini: Path, model: Any, prompts: list[StepPrompt]) -> None:
-    threads, processes = set(threading.enumerate()), own_processes()
+    threads, processes = set(threading.enumerate()), children(os.getpid())
     with Rollouts(model, mini, settings=settings_of(mini)) as rollouts:
         rollouts.write(prompts[:1], 1, seed=0)
-        assert own_processes() > processes
+        assert children(os.getpid()) > processes
     deadline = time.monotonic() + 5
-    while own_processes() != processes and time.monotonic() < deadline:
+    while children(os.getpid()) != processes and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert own_processes() == processes
+    assert children(os.getpid()) == processes
     assert set(threading.enumerate()) == threads
     with pytest.raises(ClosedError, match="not open"):
         rollouts.write(prompts[:1], 1, seed=0)
