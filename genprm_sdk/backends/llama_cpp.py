@@ -33,8 +33,8 @@ DEFAULT_EXACT_CAPACITY = 16
 CONTEXTS_CACHED = 8
 CACHE_BYTES = 1 << 30
 LEAST_CAPACITY = 3
-UNFUSED_PROMPTS = 2
-"""Without flash attention a token attends to all that is open, whoever's it is."""
+PROMPTS_WHERE_SLOW = 2
+"""Open at once where a full cache slows everybody down."""
 
 MOST_THREADS = 512
 MOST_LAYERS = 1024
@@ -135,7 +135,7 @@ class LlamaCppBackend:
             cache_type=cache_type,
         )
         engine = await Engine.load(file, setup, length=tokens, most=most)
-        prompts = most if fused or exact else min(most, UNFUSED_PROMPTS)
+        prompts = min(most, PROMPTS_WHERE_SLOW) if setup.is_slow_when_full else most
         return cls(name or file.stem, metadata, frame, engine, most, prompts)
 
     async def open(self, segments: Sequence[Segment]) -> EngineSequence:

@@ -80,6 +80,11 @@ class Setup:
     flash_attention: bool = True
     cache_type: str = "f16"
 
+    @property
+    def is_slow_when_full(self) -> bool:
+        """Whether every token attends to all that the cache holds, whoever's it is."""
+        return not (self.flash_attention or self.exact)
+
 
 class Context:
     """A loaded model with its cache.

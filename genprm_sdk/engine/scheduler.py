@@ -63,7 +63,7 @@ class Scheduler:
         self._most = min(most, setup.streams)
         self._exact = setup.exact
         self._cells = None if setup.exact else setup.cells
-        self._is_slow_when_full = not (setup.flash_attention or setup.exact)
+        self._is_slow_when_full = setup.is_slow_when_full
         left = LEFT if self._is_slow_when_full else None
         self._pool = Pool(context, setup.streams, self._cells, left=left, keeps_bits=setup.exact)
         self._waiting: deque[Request] = deque()
