@@ -61,17 +61,20 @@ class Solved:
     truth: tuple[bool, ...]
 
 
-def recipe_of(arguments: argparse.Namespace) -> PipelineRecipe:
-    policy = {"model": arguments.model, "temperature": 0.7, "top_p": 1.0, "top_k": 0, "longest": 600}
+def recipe_of(
+    model: str, domains: Sequence[str], problems: int, k: int, rule: Rule = RATIO
+) -> PipelineRecipe:
+    policy = {"model": model, "temperature": 0.7, "top_p": 1.0, "top_k": 0, "longest": 600}
     return PipelineRecipe.model_validate(
         {
             "name": "labels",
-            "problems": {"worlds": dict.fromkeys(arguments.domains or DOMAINS, arguments.problems)},
+            "problems": {"worlds": dict.fromkeys(domains, problems)},
             "policy": policy,
             "rollouts": {"correct": 1, "incorrect": 1, "draws": 32},
-            "monte_carlo": {"schedule": [], "completions": arguments.k, "sequential": None},
+            "monte_carlo": {"schedule": [], "completions": k, "sequential": None},
             "teacher": {"model": "genprm-mini"},
             "consensus": {"compare": "first_error"},
+            "labels": rule.model_dump(),
         }
     )
 
@@ -173,7 +176,8 @@ async def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, dict
         show(name, row)
 
     started = time.monotonic()
-    statuses = await run_pipeline(recipe_of(arguments), folder)
+    recipe = recipe_of(arguments.model, arguments.domains or DOMAINS, arguments.problems, arguments.k)
+    statuses = await run_pipeline(recipe, folder)
     for status in statuses:
         counts = {
             "kept": f"{status.kept} of {status.finished}",
@@ -214,9 +218,7 @@ async def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, dict
                 if truth is not None
             ),
         )
-    tell(
-        "tree against independent requests", await trees(recipe_of(arguments).policy, scored[:TREE_PROBLEMS])
-    )
+    tell("tree against independent requests", await trees(recipe.policy, scored[:TREE_PROBLEMS]))
     return table
 
 

@@ -19,13 +19,13 @@ from genprm_sdk.training.sft import Shape, TrainSettings
 from genprm_sdk.training.trained import model_of_file
 
 from .scales import Scale
+from .solving import POLICY
 
-__all__ = ["COMPONENTS", "DOMAIN", "SHARES_OF_DATA", "SIZES", "SOLVER", "parameters", "recipe_of", "trained"]
+__all__ = ["COMPONENTS", "DOMAIN", "SHARES_OF_DATA", "SIZES", "parameters", "recipe_of", "trained"]
 
 DOMAIN = "arithmetic"
 """What they are trained on."""
 
-SOLVER = "policy-mini"
 REFERENCE = Shape(
     vocabulary=1024, width=192, layers=4, heads=6, key_value_heads=3, feed_forward=768, context=4096
 )
@@ -86,7 +86,7 @@ def trained(name: str, scale: Scale, folder: Path, say: Callable[[str], None]) -
             take_vocabulary(folder / name)
             run_recipe(recipe, folder / name)
         else:
-            run_recipe(recipe, folder / name, start=find_model(SOLVER)[1])
+            run_recipe(recipe, folder / name, start=find_model(POLICY)[1])
     return file
 
 

@@ -11,9 +11,9 @@ from _paths import Judged, Labelled, Stopped, judged, read
 from genprm_sdk import Cascade, Verifier
 from genprm_sdk.modes import Reasoning
 
-from .scoring import Hit
+from .scoring import Hit, f1
 
-__all__ = ["Judging", "hits", "hits_of"]
+__all__ = ["Judging", "hits", "hits_of", "one_and_all"]
 
 
 class Judging:
@@ -87,6 +87,11 @@ class Judging:
 def hits(found: Sequence[Judged], samples: int | None = None) -> list[Hit]:
     """Whether the first mistakes were found by the first paths of each step."""
     return hits_of(found, [each.stopped(None, samples) for each in found])
+
+
+def one_and_all(found: Sequence[Judged]) -> tuple[str, str]:
+    """F1 of the first paths alone, and of all."""
+    return str(f1(hits(found, 1))), str(f1(hits(found)))
 
 
 def hits_of(found: Sequence[Judged], stopped: Sequence[Stopped]) -> list[Hit]:

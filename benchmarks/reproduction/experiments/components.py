@@ -5,9 +5,10 @@ from __future__ import annotations
 from genprm_sdk.modes import Reasoning
 
 from .. import published
-from ..models import DOMAIN, SOLVER
+from ..models import DOMAIN
 from ..results import Claim, Result, Rows
 from ..scoring import Hit, difference, f1
+from ..solving import POLICY
 from ..verifications import hits
 from .experiment import BUNDLED, Experiment, Work
 
@@ -36,7 +37,7 @@ async def run(work: Work) -> Result:
         how=(
             f"The bundled verifier is asked for less than it usually writes, on {work.scale.solutions} "
             f"solutions of each of {', '.join(work.scale.domains)}, {samples} paths a step. And small "
-            f"verifiers of {DOMAIN}, which begin with the weights of {SOLVER}, are trained to write just "
+            f"verifiers of {DOMAIN}, which begin with the weights of {POLICY}, are trained to write just "
             f"that, with equal numbers of steps and of tokens read."
         ),
         paper="F1 with 8 samples, 7B: "

@@ -6,8 +6,8 @@ from itertools import pairwise
 
 from ..models import DOMAIN, SHARES_OF_DATA
 from ..results import Claim, Result, Rows
-from ..scoring import difference, f1
-from ..verifications import hits
+from ..scoring import difference
+from ..verifications import hits, one_and_all
 from .experiment import Experiment, Work
 
 __all__ = ["EXPERIMENT"]
@@ -33,10 +33,7 @@ async def run(work: Work) -> Result:
                 "F1 in percent, by different solutions in training",
                 (
                     ("solutions", "1 sample", f"{samples} samples"),
-                    *(
-                        (called[name], str(f1(hits(found[name], 1))), str(f1(hits(found[name]))))
-                        for name in names
-                    ),
+                    *((called[name], *one_and_all(found[name])) for name in names),
                 ),
             ),
         ),

@@ -62,25 +62,24 @@ class Work:
 
     async def by_small(self, name: str, reasoning: Reasoning = Reasoning.ANALYSIS_CODE) -> list[Judged]:
         """Solutions of the one domain by a small verifier."""
-        file = trained(name, self.scale, self.folder / "models", self.say)
+        return await self.by_model(self._small(name), name, reasoning)
+
+    async def by_model(
+        self, model: Path, called: str, reasoning: Reasoning = Reasoning.ANALYSIS_CODE
+    ) -> list[Judged]:
+        """The same by a file or a folder."""
         return await self.judging.by(
-            file,
+            model,
             self.solutions(DOMAIN),
             self.scale.variant_samples,
             reasoning=reasoning,
-            called=f"mini-{name}",
+            called=f"mini-{called}",
         )
 
     async def small_folder(self) -> Path:
         """The small reference verifier as a folder, which can be trained further."""
-        return await asyncio.to_thread(self._small_folder)
+        file = self._small("reference")
+        return await asyncio.to_thread(base_folder, str(file), file.parent / "folder")
 
-    def _small_folder(self) -> Path:
-        file = trained("reference", self.scale, self.folder / "models", self.say)
-        return base_folder(str(file), file.parent / "folder")
-
-    async def by_folder(self, folder: Path, called: str) -> list[Judged]:
-        """Solutions of the one domain by what became of it."""
-        return await self.judging.by(
-            folder, self.solutions(DOMAIN), self.scale.variant_samples, called=f"mini-{called}"
-        )
+    def _small(self, name: str) -> Path:
+        return trained(name, self.scale, self.folder / "models", self.say)

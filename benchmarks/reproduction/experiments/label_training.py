@@ -5,17 +5,18 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from labels import RULES
+from labels import RULES, recipe_of
 
-from genprm_sdk.training.pipeline import PipelineRecipe, export, run_pipeline
+from genprm_sdk.training.pipeline import export, run_pipeline
 from genprm_sdk.training.tuning.settings import SFTRecipe
 from genprm_sdk.training.tuning.sft import SFTProgress, train_sft
 
 from .. import published
 from ..models import DOMAIN
 from ..results import Claim, Result, Rows
-from ..scoring import difference, f1
-from ..verifications import hits
+from ..scoring import difference
+from ..solving import POLICY
+from ..verifications import hits, one_and_all
 from .experiment import Experiment, Work
 
 __all__ = ["EXPERIMENT"]
@@ -29,7 +30,7 @@ async def run(work: Work) -> Result:
     folder = work.folder / "label-training"
     base = await work.small_folder()
     samples = work.scale.variant_samples
-    found = {BEFORE: await work.by_folder(base, "reference-folder")}
+    found = {BEFORE: await work.by_model(base, "reference-folder")}
     kept = {BEFORE: ""}
     for rule in COMPARED:
         data = folder / f"{rule}.jsonl"
@@ -37,7 +38,7 @@ async def run(work: Work) -> Result:
             await write_conversations(rule, work, folder / "pipeline", data)
         kept[rule] = str(len(data.read_text(encoding="utf-8").splitlines()))
         model = await asyncio.to_thread(fine_tuned, rule, work, base, data, folder / rule)
-        found[rule] = await work.by_folder(model, f"labels-{rule}")
+        found[rule] = await work.by_model(model, f"labels-{rule}")
     ratio = found["ratio 0.8"]
     return Result(
         how=(
@@ -54,10 +55,7 @@ async def run(work: Work) -> Result:
                 f"F1 in percent on {work.scale.solutions} fresh solutions",
                 (
                     ("labels", "solutions kept", "1 sample", f"{samples} samples"),
-                    *(
-                        (rule, kept[rule], str(f1(hits(each, 1))), str(f1(hits(each))))
-                        for rule, each in found.items()
-                    ),
+                    *((rule, kept[rule], *one_and_all(each)) for rule, each in found.items()),
                 ),
             ),
         ),
@@ -84,29 +82,7 @@ def completions(work: Work) -> int:
 async def write_conversations(rule: str, work: Work, folder: Path, data: Path) -> None:
     """What consensus keeps by this rule; rationales and scores are those of the rule before."""
     work.say(f"conversations by {rule}")
-    recipe = PipelineRecipe.model_validate(
-        {
-            "name": "label-training",
-            "problems": {"worlds": {DOMAIN: work.scale.pipeline_problems}},
-            "policy": {
-                "model": "policy-mini",
-                "temperature": 0.7,
-                "top_p": 1.0,
-                "top_k": 0,
-                "longest": 400,
-            },
-            "rollouts": {"correct": 1, "incorrect": 1, "draws": 8, "wave": 8},
-            "monte_carlo": {
-                "schedule": [],
-                "completions": completions(work),
-                "start": completions(work),
-                "sequential": None,
-            },
-            "teacher": {"model": "genprm-mini", "samples": 1},
-            "consensus": {"compare": "first_error"},
-            "labels": RULES[rule].model_dump(),
-        }
-    )
+    recipe = recipe_of(POLICY, [DOMAIN], work.scale.pipeline_problems, completions(work), RULES[rule])
     await run_pipeline(recipe, folder)
     await export(folder, data)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
-
 from labels import RULES, Solved, at, quality, recipe_of, records, sequential_rows, truth_of
 
 from genprm_sdk.evaluation.scaling import doublings
@@ -13,6 +11,7 @@ from genprm_sdk.training.pipeline.records import Estimates, Rollouts
 from .. import published
 from ..results import Claim, Result, Rows
 from ..scoring import mean_difference
+from ..solving import POLICY
 from .experiment import Experiment, Work
 
 __all__ = ["EXPERIMENT"]
@@ -21,14 +20,7 @@ __all__ = ["EXPERIMENT"]
 async def run(work: Work) -> Result:
     folder = work.folder / "labels"
     work.say("labels: rollouts and Monte Carlo")
-    recipe = recipe_of(
-        argparse.Namespace(
-            model="policy-mini",
-            domains=list(work.scale.domains),
-            problems=work.scale.label_problems,
-            k=work.scale.completions,
-        )
-    )
+    recipe = recipe_of(POLICY, work.scale.domains, work.scale.label_problems, work.scale.completions)
     await run_pipeline(recipe, folder, stages=("problems", "rollouts", "monte-carlo"))
     scored = [Estimates.model_validate_json(line) for line in await records(folder, "monte-carlo")]
     drawn = [Rollouts.model_validate_json(line) for line in await records(folder, "rollouts")]

@@ -13,8 +13,8 @@ from genprm_sdk.training.worlds import WORLDS
 
 from ..models import DOMAIN
 from ..results import Claim, Result, Rows
-from ..scoring import difference, f1
-from ..verifications import hits
+from ..scoring import difference
+from ..verifications import hits, one_and_all
 from .experiment import Experiment, Work
 
 __all__ = ["EXPERIMENT"]
@@ -29,8 +29,8 @@ async def run(work: Work) -> Result:
     after = await asyncio.to_thread(reinforced, work, before, folder)
     samples = work.scale.variant_samples
     found = {
-        "rationales": await work.by_folder(before, "reference-folder"),
-        "rationales, then labels": await work.by_folder(after, "reinforced"),
+        "rationales": await work.by_model(before, "reference-folder"),
+        "rationales, then labels": await work.by_model(after, "reinforced"),
     }
     batch = work.scale.rl_batch
     one, other = found["rationales, then labels"], found["rationales"]
@@ -47,7 +47,7 @@ async def run(work: Work) -> Result:
                 f"F1 in percent on {work.scale.solutions} fresh solutions",
                 (
                     ("trained on", "1 sample", f"{samples} samples"),
-                    *((name, str(f1(hits(each, 1))), str(f1(hits(each)))) for name, each in found.items()),
+                    *((name, *one_and_all(each)) for name, each in found.items()),
                 ),
             ),
         ),

@@ -7,8 +7,8 @@ from itertools import pairwise
 from .. import published
 from ..models import DOMAIN, SIZES, parameters
 from ..results import Claim, Result, Rows
-from ..scoring import difference, f1
-from ..verifications import hits
+from ..scoring import difference
+from ..verifications import hits, one_and_all
 from .experiment import Experiment, Work
 
 __all__ = ["EXPERIMENT"]
@@ -30,10 +30,7 @@ async def run(work: Work) -> Result:
                 "F1 in percent, by parameters",
                 (
                     ("parameters", "1 sample", f"{samples} samples"),
-                    *(
-                        (millions[name], str(f1(hits(judged, 1))), str(f1(hits(judged))))
-                        for name, judged in found.items()
-                    ),
+                    *((millions[name], *one_and_all(judged)) for name, judged in found.items()),
                 ),
             ),
         ),

@@ -6,8 +6,7 @@ from genprm_sdk.training.worlds import WORLDS
 
 from ..models import DOMAIN, trained
 from ..results import Result, Rows
-from ..scoring import f1
-from ..verifications import hits
+from ..verifications import one_and_all
 from .experiment import BUNDLED, Experiment, Work
 
 __all__ = ["EXPERIMENT"]
@@ -23,12 +22,12 @@ async def run(work: Work) -> Result:
         found = await work.judging.by(
             BUNDLED, work.solutions(domain, style=style), samples, called=f"{BUNDLED}-{domain}-{style}"
         )
-        rows.append((BUNDLED, f"{domain}, unseen style", str(f1(hits(found, 1))), str(f1(hits(found)))))
+        rows.append((BUNDLED, f"{domain}, unseen style", *one_and_all(found)))
     file = trained("reference", work.scale, work.folder / "models", work.say)
     seen = await work.by_small("reference")
     found = await work.judging.by(file, work.solutions(UNSEEN), samples, called=f"mini-reference-{UNSEEN}")
-    rows.append((f"trained on {DOMAIN} alone", DOMAIN, str(f1(hits(seen, 1))), str(f1(hits(seen)))))
-    rows.append((f"trained on {DOMAIN} alone", UNSEEN, str(f1(hits(found, 1))), str(f1(hits(found)))))
+    rows.append((f"trained on {DOMAIN} alone", DOMAIN, *one_and_all(seen)))
+    rows.append((f"trained on {DOMAIN} alone", UNSEEN, *one_and_all(found)))
     return Result(
         how=(
             "Each world keeps one style of phrasing out of training; the bundled verifier judges solutions "
