@@ -1,8 +1,9 @@
 """From an example of a world to a tree of tokens: protocol text and loss weights.
 
 The bundled verifier sees the problem and the steps so far but no earlier rationale: problem and steps are the
-trunk of a tree, and each step's verification is a branch. Text is tokenised in the same runs in which the
-protocol appends it at inference. Forced text and code output are no targets.
+trunk of a tree, and each step's verification is a branch. For one that sees its earlier rationales a solution
+is one row. Text is tokenised in the same runs in which the protocol appends it at inference. Forced text and
+code output are no targets.
 """
 
 from __future__ import annotations
@@ -16,12 +17,20 @@ from tokenizers import Tokenizer
 from genprm_sdk import wording
 from genprm_sdk.modes import Reasoning
 from genprm_sdk.prompt import ChatFrame, Segment, content, control, tokenizer_runs
+from genprm_sdk.protocol import Layout
 
 from .packing import Branch, Row, Tree
 from .tokenizer import CHAT_TEMPLATE, SPECIAL_TOKENS
 from .worlds import Example, WorldStep
 
-__all__ = ["Mix", "choose_steps", "encode_segments", "encode_verifications", "example_texts"]
+__all__ = [
+    "Mix",
+    "choose_steps",
+    "encode_conversation",
+    "encode_segments",
+    "encode_verifications",
+    "example_texts",
+]
 
 TRUNK_WEIGHT = 0.1
 """Loss weight of problem and steps: reading them teaches copying, but writing them is not the task."""
@@ -81,17 +90,9 @@ Part = tuple[list[Segment], bool]
 """Segments appended together, and whether the model writes them."""
 
 
-def _trunk_parts(
-    problem: str | None, steps: list[str], system: str = wording.REVIEW_SYSTEM
-) -> list[list[Segment]]:
-    first = steps[0] if problem is None else f"{problem}\n{steps[0]}"
-    opening = [
-        control(FRAME.opening),
-        content(system),
-        control(FRAME.system_to_user),
-        content(first),
-    ]
-    return [opening, *([content(wording.STEP_SEPARATOR + step)] for step in steps[1:])]
+def _trunk_parts(problem: str | None, steps: list[str], direct: bool = False) -> list[list[Segment]]:
+    layout = Layout(FRAME, direct=direct)
+    return [layout.opening(problem, steps[0]), *(layout.next_step(step) for step in steps[1:])]
 
 
 def _broken(code: str, setup: str, rng: random.Random) -> tuple[str, str] | None:
@@ -176,25 +177,69 @@ def encode_verifications(
     without_problem = example.domain == "arithmetic" and min(indices) > 0 and rng.random() < WITHOUT_PROBLEM
     problem = None if without_problem else example.problem
     direct = mix.direct > 0 and rng.random() < mix.direct
-    system = wording.DIRECT_SYSTEM if direct else wording.REVIEW_SYSTEM
     trunk = Row()
     ends: list[int] = []
-    for part in _trunk_parts(problem, [step.text for step in example.steps[: max(indices) + 1]], system):
+    for part in _trunk_parts(problem, [step.text for step in example.steps[: max(indices) + 1]], direct):
         trunk.add(encode_segments(tokenizer, part), TRUNK_WEIGHT)
         ends.append(len(trunk))
     branches = []
     for index in sorted(indices):
-        step = example.steps[index]
-        parts = _direct_parts(step) if direct else _branch_parts(step, index, example.setup, mix, rng)
         row = Row()
-        for segments, written in parts:
-            row.add(encode_segments(tokenizer, segments), 1.0 if written else 0.0)
+        _add_turn(row, example, index, tokenizer, mix, rng, direct)
         if longest is None or ends[index] + len(row) <= longest:
             branches.append(Branch(ends[index], row))
     if not branches:
         return None
     size = branches[-1].at
     return Tree(Row(trunk.ids[:size], trunk.weights[:size]), branches)
+
+
+def encode_conversation(
+    example: Example,
+    tokenizer: Tokenizer,
+    mix: Mix,
+    rng: random.Random,
+    longest: int | None = None,
+) -> Tree | None:
+    """Tokenise the verification of all steps, each behind those of the steps before it.
+
+    Args:
+        example: The solution.
+        tokenizer: The vocabulary.
+        mix: How steps are verified.
+        rng: The source of chance.
+        longest: The row ends with the last step whose verification ends within this many tokens.
+
+    Returns:
+        A trunk without branches, or None if not even the first step's verification fits.
+    """
+    layout = Layout(FRAME, direct=mix.direct > 0 and rng.random() < mix.direct)
+    row, size = Row(), 0
+    for index, step in enumerate(example.steps):
+        asked = (
+            layout.after_generated_turn(step.text) if index else layout.opening(example.problem, step.text)
+        )
+        row.add(encode_segments(tokenizer, asked), TRUNK_WEIGHT)
+        _add_turn(row, example, index, tokenizer, mix, rng, layout.direct)
+        if longest is not None and len(row) > longest:
+            break
+        size = len(row)
+    return Tree(Row(row.ids[:size], row.weights[:size])) if size else None
+
+
+def _add_turn(
+    row: Row,
+    example: Example,
+    index: int,
+    tokenizer: Tokenizer,
+    mix: Mix,
+    rng: random.Random,
+    direct: bool,
+) -> None:
+    step = example.steps[index]
+    parts = _direct_parts(step) if direct else _branch_parts(step, index, example.setup, mix, rng)
+    for segments, written in parts:
+        row.add(encode_segments(tokenizer, segments), 1.0 if written else 0.0)
 
 
 FIRST_STEP = 0.5

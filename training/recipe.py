@@ -70,6 +70,8 @@ class Recipe(_Strict):
         shares: How often each world is drawn, relative to the others.
         branches: At most so many steps of one solution are verified, by world; ``others`` for the rest.
         mix: How steps are verified.
+        history: What a verifier sees of earlier steps: the ``steps`` alone, or its ``rationales`` too; then
+            all steps of a solution are verified in one row, whatever ``branches`` says.
         distinct: So many different examples of each world, again and again; None for ever new ones.
         attempts: The second round, if there is one.
         analysis_tokens: The verifier's budget for an analysis, which its file names.
@@ -85,6 +87,7 @@ class Recipe(_Strict):
     shares: dict[str, Annotated[float, Field(gt=0)]]
     branches: dict[str, Annotated[int, Field(ge=1)]] = {"others": 5}
     mix: Mix = Mix()
+    history: Literal["steps", "rationales"] = "steps"
     distinct: Annotated[int, Field(ge=1)] | None = None
     attempts: AttemptRound | None = None
     analysis_tokens: Annotated[int, Field(ge=1)] = 128

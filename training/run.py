@@ -272,6 +272,7 @@ def _export(recipe: Recipe, folder: Path, tokenizer: Tokenizer) -> Path:
             name=recipe.model,
             domains=domains,
             reasoning=recipe.mix.reasoning,
+            history=recipe.history,
             analysis_tokens=recipe.analysis_tokens,
             turn_tokens=recipe.turn_tokens,
         )

@@ -9,7 +9,7 @@ from tokenizers import Tokenizer
 
 from genprm_sdk.modes import Reasoning
 
-from .dataset import Mix, choose_steps, encode_verifications
+from .dataset import Mix, choose_steps, encode_conversation, encode_verifications
 from .packing import Tree
 from .recipe import Recipe
 from .sft import TreeSource
@@ -72,8 +72,7 @@ def source_of(recipe: Recipe, tokenizer: Tokenizer, attempts: Sequence[Attempt] 
 
     def verifications(example: Example, rng: random.Random, longest: int) -> Tree | None:
         at_most = recipe.branches.get(example.domain, recipe.branches["others"])
-        chosen = choose_steps(example, rng, at_most)
-        return encode_verifications(example, chosen, tokenizer, recipe.mix, rng, longest)
+        return _verifications(recipe, example, at_most, tokenizer, recipe.mix, rng, longest)
 
     def of_attempts(own: _Attempts, rng: random.Random, longest: int) -> Tree | None:
         attempt, example = own.draw(rng)
@@ -94,6 +93,20 @@ def source_of(recipe: Recipe, tokenizer: Tokenizer, attempts: Sequence[Attempt] 
     return draw
 
 
+def _verifications(
+    recipe: Recipe,
+    example: Example,
+    at_most: int,
+    tokenizer: Tokenizer,
+    mix: Mix,
+    rng: random.Random,
+    longest: int,
+) -> Tree | None:
+    if recipe.history == "rationales":
+        return encode_conversation(example, tokenizer, mix, rng, longest)
+    return encode_verifications(example, choose_steps(example, rng, at_most), tokenizer, mix, rng, longest)
+
+
 def _short_enough(tree: Tree, longest: int) -> Tree | None:
     return tree if len(tree.trunk) <= longest else None
 
@@ -106,8 +119,7 @@ def probes_of(recipe: Recipe, tokenizer: Tokenizer, count: int = 16) -> dict[str
 
         def make(name: str, rng: random.Random) -> Tree | None:
             example = WORLDS[name].example(rng)
-            chosen = choose_steps(example, rng, 3)
-            return encode_verifications(example, chosen, tokenizer, mix, rng, recipe.schedule.longest)
+            return _verifications(recipe, example, 3, tokenizer, mix, rng, recipe.schedule.longest)
     else:
 
         def make(name: str, rng: random.Random) -> Tree | None:

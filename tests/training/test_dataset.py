@@ -18,6 +18,7 @@ from genprm_sdk.training.dataset import (
     WITHOUT_PROBLEM,
     Mix,
     choose_steps,
+    encode_conversation,
     encode_verifications,
     example_texts,
 )
@@ -303,6 +304,55 @@ def test_verifications_that_are_too_long_are_left_out(tokenizer: Tokenizer) -> N
     assert cut is not None
     assert [branch.at for branch in cut.branches] == [len(cut.trunk)]
     assert encode_verifications(example(), [0, 1], tokenizer, EXECUTED, random.Random(0), longest=9) is None
+
+
+FIRST_TURN = [
+    (FORCED, TURN + ANALYZE.replace("Paragraph 2", "Paragraph 1")),
+    (WRITTEN, "It adds 1 and 2.\n</analyze>\n"),
+    (FORCED, VERIFY),
+    (WRITTEN, "v = 1 + 2\nprint(v, v == 3)\n```\n"),
+    (FORCED, "[Code Output]\n\n```\n3 True\n```\n"),
+    (WRITTEN, f"The code prints True.\n</verify>\n{OUTPUT}{{Yes}}$\n</output>\n"),
+]
+
+
+def test_a_conversation_holds_the_verifications_of_the_steps_before(tokenizer: Tokenizer) -> None:
+    tree = encode_conversation(example(), tokenizer, EXECUTED, random.Random(0))
+    assert tree is not None
+    assert not tree.branches
+    assert list(spans(tokenizer, tree.trunk)) == [
+        (TRUNK, SYSTEM),
+        *FIRST_TURN,
+        (TRUNK, "<|im_end|>\n<|im_start|>user\n3 + 4 = 8"),
+        (FORCED, TURN + ANALYZE),
+        (WRITTEN, "It adds 4.\n</analyze>\n"),
+        (FORCED, VERIFY),
+        (WRITTEN, CODE),
+        (FORCED, RESULT),
+        (WRITTEN, f"The code prints False.\n</verify>\n{OUTPUT}{NO}"),
+    ]
+
+
+def test_a_conversation_ends_with_the_last_step_that_fits(tokenizer: Tokenizer) -> None:
+    whole = encode_conversation(example(), tokenizer, EXECUTED, random.Random(0))
+    assert whole is not None
+    cut = encode_conversation(example(), tokenizer, EXECUTED, random.Random(0), longest=len(whole.trunk) - 1)
+    assert cut is not None
+    assert list(spans(tokenizer, cut.trunk)) == [(TRUNK, SYSTEM), *FIRST_TURN]
+    assert encode_conversation(example(), tokenizer, EXECUTED, random.Random(0), longest=9) is None
+
+
+def test_a_conversation_of_verdicts_alone(tokenizer: Tokenizer) -> None:
+    tree = encode_conversation(example(), tokenizer, WAYS["direct"], random.Random(0))
+    assert tree is not None
+    assert list(spans(tokenizer, tree.trunk)) == [
+        (TRUNK, SYSTEM.replace(wording.REVIEW_SYSTEM, wording.DIRECT_SYSTEM)),
+        (FORCED, TURN + OUTPUT),
+        (WRITTEN, NO.replace("No", "Yes")),
+        (TRUNK, "<|im_end|>\n<|im_start|>user\n3 + 4 = 8"),
+        (FORCED, TURN + OUTPUT),
+        (WRITTEN, NO),
+    ]
 
 
 def test_choose_steps() -> None:

@@ -95,6 +95,17 @@ def test_both_models_from_nothing(
     assert (out / "tiny-verifier.gguf").read_bytes() == before
 
 
+@pytest.mark.parametrize("history", ["steps", "rationales"])
+def test_a_file_says_what_its_verifier_sees(files: dict[str, Path], tmp_path: Path, history: str) -> None:
+    schedule = {"steps": 1, "tokens": 512, "checkpoint_every": 1, "probe_every": 3}
+    brief = recipe("verifier", history=history, attempts=None, schedule=schedule)
+    files["verifier"].write_text(yaml.safe_dump(brief))
+    arguments = [str(files["verifier"]), "--out", str(tmp_path), "--processes", "1", "--device", "cpu"]
+    assert main(arguments) == 0
+    metadata = read_gguf_metadata(tmp_path / "tiny-verifier.gguf")
+    assert metadata["genprm.history"] == history
+
+
 def test_the_solver_attempts_fresh_exercises(
     files: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -93,6 +93,15 @@ def test_distinct_examples_come_again_and_again(tokenizer: Tokenizer) -> None:
         assert not problems(role, 0) & problems(role, 1)
 
 
+def test_a_verifier_may_see_its_earlier_rationales(tokenizer: Tokenizer) -> None:
+    seeing = recipe("verifier", history="rationales", mix={"code_only": 1, "unexecuted": 0})
+    for text in texts(source_of(seeing, tokenizer), tokenizer, 0, count=20):
+        assert text.count("<|im_start|>user") == text.count("**Judgement**: $\\boxed{") > 1
+    for trees in probes_of(seeing, tokenizer, count=2).values():
+        assert all("<|im_end|>" in tokenizer.decode(tree.trunk.ids, False) for tree in trees)
+        assert not any(tree.branches for tree in trees)
+
+
 def test_a_mix_of_one_way_is_that_reasoning() -> None:
     assert Mix().reasoning == Mix(direct=0.5, analysis_only=0.5).reasoning == "analysis+code"
     assert Mix(direct=1).reasoning == "direct"
@@ -117,8 +126,8 @@ def test_a_tree_is_a_function_of_generator_and_step(tokenizer: Tokenizer) -> Non
 
 
 def test_trees_are_no_longer_than_asked(tokenizer: Tokenizer) -> None:
-    for role in ("verifier", "policy"):
-        source = source_of(recipe(role), tokenizer, attempts())
+    for changed in (recipe("verifier"), recipe("verifier", history="rationales"), recipe("policy")):
+        source = source_of(changed, tokenizer, attempts())
         rng = random.Random(0)
         trees = [source(rng, 6, 400) for _ in range(200)]
         assert None in trees
