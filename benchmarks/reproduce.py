@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 from reproduction.experiments import EXPERIMENTS, Experiment
 from reproduction.experiments.experiment import Work
 from reproduction.page import write_page
@@ -47,11 +47,15 @@ def result_file(folder: Path, experiment: Experiment) -> Path:
 
 
 def kept(folder: Path, experiment: Experiment, scale: Scale) -> Result | None:
-    """What was found at this scale; at another one it is found again, from what is kept."""
+    """What was found at this scale; at another one, or by another version, it is found again."""
     path = result_file(folder, experiment)
     if not path.exists():
         return None
-    found = KEPT.validate_json(path.read_bytes())
+    try:
+        found = KEPT.validate_json(path.read_bytes())
+    except ValidationError:
+        say(f"not usable here, found again where it is asked for: {path}")
+        return None
     return found.result if found.scale == scale else None
 
 

@@ -32,7 +32,7 @@ def test_a_run_goes_on_from_what_is_kept(tmp_path: Path) -> None:
     judged = next((tmp_path / "judged").glob("*.jsonl"))
     lines = judged.read_text(encoding="utf-8").splitlines(keepends=True)
     judged.write_text("".join(lines[:2]), encoding="utf-8")
-    (tmp_path / "results" / "scaling.json").unlink()
+    (tmp_path / "results" / "scaling.json").write_text('{"scale": {"name": "smoke"}}', encoding="utf-8")
     again = reproduce(tmp_path, "scaling", "tokens", "failures", "adaptive")
     assert "analysis+code: 3 of 4" in again.stderr
     assert "analysis+code: 2 of 4" not in again.stderr
