@@ -15,6 +15,7 @@ from pathlib import Path
 from genprm_sdk import Adaptive, Report, Solution, Verifier
 from genprm_sdk.evaluation.datasets import Item, load
 from genprm_sdk.training.worlds import WORLDS
+from genprm_sdk.verifier import AT_ONCE
 from genprm_sdk.voting import settled, soonest
 
 
@@ -44,6 +45,7 @@ class Judged:
         tokens: Written, by step and path.
         code: Blocks that were executed and those of them that failed, by step and path; empty where it was
             not kept.
+        held: Most tokens in the engine's cache meanwhile: the solution's own where one was judged at a time.
     """
 
     group: str
@@ -54,6 +56,7 @@ class Judged:
     tokens: tuple[tuple[int, ...], ...]
     complete: bool
     code: tuple[tuple[tuple[int, int], ...], ...] = ()
+    held: int = 0
 
     def stopped(self, adaptive: Adaptive | None, samples: int | None = None) -> Stopped:
         """The same with fewer paths and a rule that stops them, as ``genprm_sdk.check`` lets them run."""
@@ -110,7 +113,11 @@ def of_data(path: Path, count: int) -> list[Labelled]:
 
 
 async def judged(
-    verifier: Verifier, labelled: Sequence[Labelled], samples: int, keep: Path | None
+    verifier: Verifier,
+    labelled: Sequence[Labelled],
+    samples: int,
+    keep: Path | None,
+    at_once: int = AT_ONCE,
 ) -> AsyncIterator[Judged]:
     """All paths' verifications of each solution: those in the file first, then the missing ones."""
     known = read(keep)
@@ -118,7 +125,8 @@ async def judged(
         if (each.group, each.number) in known:
             yield known[each.group, each.number]
     missing = [each for each in labelled if (each.group, each.number) not in known]
-    checks = verifier.check_many([each.solution for each in missing], samples=samples, adaptive=False)
+    solutions = [each.solution for each in missing]
+    checks = verifier.check_many(solutions, concurrency=at_once, samples=samples, adaptive=False)
     async for checked in checks:
         if checked.error is not None:
             raise checked.error
@@ -143,6 +151,7 @@ def judged_by(report: Report, labelled: Labelled) -> Judged:
             tuple((path.usage.code_runs, sum(path.usage.code_failures.values())) for path in step.paths)
             for step in report.steps
         ),
+        held=report.usage.cache_peak,
     )
 
 

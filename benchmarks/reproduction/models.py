@@ -21,7 +21,16 @@ from genprm_sdk.training.trained import model_of_file
 from .scales import Scale
 from .solving import POLICY
 
-__all__ = ["COMPONENTS", "DOMAIN", "SHARES_OF_DATA", "SIZES", "parameters", "recipe_of", "trained"]
+__all__ = [
+    "COMPONENTS",
+    "DOMAIN",
+    "SEEING_RATIONALES",
+    "SHARES_OF_DATA",
+    "SIZES",
+    "parameters",
+    "recipe_of",
+    "trained",
+]
 
 DOMAIN = "arithmetic"
 """What they are trained on."""
@@ -44,6 +53,9 @@ COMPONENTS = {
     "reference": Mix(),
 }
 """By what is written; the reference writes an analysis and code, and sometimes code without its output."""
+
+SEEING_RATIONALES = "rationales"
+"""Sees its rationales of the steps before, as the paper's do; the reference sees the steps alone."""
 
 SHARES_OF_DATA = {"quarter": 0.25, "half": 0.5, "pool": 1.0}
 
@@ -71,6 +83,7 @@ def recipe_of(name: str, scale: Scale) -> Recipe:
         analysis_tokens=scale.turn_tokens // 2,
         turn_tokens=scale.turn_tokens,
         mix=COMPONENTS.get(name, COMPONENTS["reference"]),
+        history="rationales" if name == SEEING_RATIONALES else "steps",
         distinct=None if share is None else round(share * scale.pool),
     )
 

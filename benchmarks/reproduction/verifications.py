@@ -9,7 +9,8 @@ from pathlib import Path
 from _paths import Judged, Labelled, Stopped, judged, read
 
 from genprm_sdk import Cascade, Verifier
-from genprm_sdk.modes import Reasoning
+from genprm_sdk.modes import History, Reasoning
+from genprm_sdk.verifier import AT_ONCE
 
 from .scoring import Hit, f1
 
@@ -36,6 +37,8 @@ class Judging:
         samples: int,
         *,
         reasoning: Reasoning = Reasoning.ANALYSIS_CODE,
+        history: History | None = None,
+        at_once: int = AT_ONCE,
         called: str,
     ) -> list[Judged]:
         """All solutions by one verifier, in their order.
@@ -45,14 +48,16 @@ class Judging:
             labelled: The solutions.
             samples: Paths of each step.
             reasoning: What it writes.
+            history: What it sees of earlier steps, if not what its file says.
+            at_once: How many solutions at a time.
             called: A name of verifier and solutions together.
         """
         keep = self._folder / f"{called}-{reasoning.value.replace('+', '-')}-{samples}.jsonl"
         found = read(keep)
         missing = [each for each in labelled if (each.group, each.number) not in found]
         if missing:
-            async with Verifier(str(model), reasoning=reasoning) as verifier:
-                async for each in judged(verifier, missing, samples, keep):
+            async with Verifier(str(model), reasoning=reasoning, history=history) as verifier:
+                async for each in judged(verifier, missing, samples, keep, at_once):
                     found[each.group, each.number] = each
                     self._say(f"{called}, {reasoning}: {len(found)} of {len(labelled)} solutions judged")
         return [found[each.group, each.number] for each in labelled]

@@ -10,6 +10,7 @@ from . import (
     failures,
     label_training,
     labels,
+    pruned,
     refinement,
     reinforced,
     scaling,
@@ -34,5 +35,6 @@ EXPERIMENTS = (
     failures.EXPERIMENT,
     unseen.EXPERIMENT,
     beyond.EXPERIMENT,
+    pruned.EXPERIMENT,
     reinforced.EXPERIMENT,
 )

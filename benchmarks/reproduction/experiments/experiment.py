@@ -10,7 +10,7 @@ from pathlib import Path
 
 from _paths import Judged, Labelled, of_worlds
 
-from genprm_sdk.modes import Reasoning
+from genprm_sdk.modes import History, Reasoning
 from genprm_sdk.training.tuning.folders import base_folder
 
 from ..models import DOMAIN, trained
@@ -60,19 +60,31 @@ class Work:
             BUNDLED, self.solutions(*self.scale.domains), self.scale.samples, called=BUNDLED
         )
 
-    async def by_small(self, name: str, reasoning: Reasoning = Reasoning.ANALYSIS_CODE) -> list[Judged]:
+    async def by_small(
+        self,
+        name: str,
+        reasoning: Reasoning = Reasoning.ANALYSIS_CODE,
+        history: History | None = None,
+    ) -> list[Judged]:
         """Solutions of the one domain by a small verifier."""
-        return await self.by_model(self._small(name), name, reasoning)
+        called = name if history is None else f"{name}-seeing-{history}"
+        return await self.by_model(self._small(name), called, reasoning, history)
 
     async def by_model(
-        self, model: Path, called: str, reasoning: Reasoning = Reasoning.ANALYSIS_CODE
+        self,
+        model: Path,
+        called: str,
+        reasoning: Reasoning = Reasoning.ANALYSIS_CODE,
+        history: History | None = None,
     ) -> list[Judged]:
-        """The same by a file or a folder."""
+        """The same by a file or a folder; one at a time, so that what each holds can be told."""
         return await self.judging.by(
             model,
             self.solutions(DOMAIN),
             self.scale.variant_samples,
             reasoning=reasoning,
+            history=history,
+            at_once=1,
             called=f"mini-{called}",
         )
 
