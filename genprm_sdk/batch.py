@@ -20,6 +20,7 @@ from collections.abc import (
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+import anyio
 from asyncio_pool import AioPool
 
 __all__ = ["bounded"]
@@ -114,8 +115,9 @@ async def bounded(
             raise fault
     finally:
         feeding.cancel()
-        await asyncio.wait([feeding])
-        await pool.cancel()
+        with anyio.CancelScope(shield=True):  # a scope of anyio's would cancel these awaits, too
+            await asyncio.wait([feeding])
+            await pool.cancel()
 
 
 async def _each(items: Iterable[Item] | AsyncIterable[Item]) -> AsyncIterator[Item]:

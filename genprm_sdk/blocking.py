@@ -57,15 +57,22 @@ class Loop:
             yield opened
 
     def wait(self, work: Callable[[], Awaitable[Result]]) -> Result:
-        """The result of work that is done in the loop; an exception here, such as Ctrl-C's, cancels it.
+        """The result of work that is done in the loop.
+
+        An exception here, such as Ctrl-C's, cancels the work and goes on when that has ended.
 
         Raises:
             GenPRMError: This thread is the loop's own.
         """
         self._refuse_inside()
 
+        ended = threading.Event()
+
         async def run() -> Result:
-            return await work()
+            try:
+                return await work()
+            finally:
+                ended.set()
 
         with self.held() as portal:
             future = portal.start_task_soon(run)
@@ -73,6 +80,7 @@ class Loop:
                 return future.result()
             except BaseException:
                 future.cancel()
+                ended.wait()
                 raise
 
     def iterate(self, begin: Callable[[], AsyncGenerator[Result, None]]) -> Iterator[Result]:

@@ -7,6 +7,7 @@ import gc
 import warnings
 from collections.abc import AsyncIterator, Iterator
 
+import anyio
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -137,5 +138,16 @@ async def test_leaving_at_any_moment_leaves_nothing_running(turns: int) -> None:
         with pytest.raises(asyncio.CancelledError):
             await task
         gc.collect()
+    assert worker.running == 0
+    assert asyncio.all_tasks() == before
+
+
+async def test_a_scope_of_anyio_leaves_nothing_running() -> None:
+    """It cancels again at every await, those behind the first cancellation too."""
+    worker, before = Worker(), asyncio.all_tasks()
+    with anyio.move_on_after(0.01) as scope:
+        async for _ in bounded(worker, [10_000] * 20, 4):
+            raise AssertionError("nothing is finished as soon as that")
+    assert scope.cancelled_caught
     assert worker.running == 0
     assert asyncio.all_tasks() == before

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
 from contextlib import asynccontextmanager
 
+import anyio
+
 from .base import Backend
 
 __all__ = ["shared_backend"]
@@ -46,7 +48,8 @@ async def shared_backend(key: Hashable, load: Callable[[], Awaitable[Backend]]) 
         holding.users -= 1
         if not holding.users:
             del _holdings[place]
-            await _freed(holding.loading)
+            with anyio.CancelScope(shield=True):
+                await _freed(holding.loading)
 
 
 async def _freed(loading: asyncio.Task[Backend]) -> None:
