@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypedDict, TypeGuard
 
+from .arguments import instance_of, shown, whole_number
 from .errors import InputError
 from .modes import Reasoning, member_of
 
@@ -31,7 +32,7 @@ class Adaptive:
 
     def __post_init__(self) -> None:
         if self.error is not None and not (_is_number(self.error) and 0 < self.error < 0.5):
-            raise InputError(f"Adaptive.error must be a number between 0 and 0.5, not {_shown(self.error)}")
+            raise InputError(f"Adaptive.error must be a number between 0 and 0.5, not {shown(self.error)}")
 
 
 @dataclass(frozen=True)
@@ -49,14 +50,14 @@ class Cascade:
     def __post_init__(self) -> None:
         given: Any = self.stages
         if isinstance(given, str) or not isinstance(given, Iterable):
-            raise InputError(f"Cascade.stages must be a list of kinds of reasoning, not {_shown(given)}")
+            raise InputError(f"Cascade.stages must be a list of kinds of reasoning, not {shown(given)}")
         stages = tuple(member_of(Reasoning, stage, "Cascade.stages") for stage in given)
         if len(stages) < 2 or len(set(stages)) < len(stages):
             raise InputError("Cascade.stages must be two or more different kinds of reasoning")
         object.__setattr__(self, "stages", stages)
         if not _is_around_half(self.unsure):
             raise InputError(
-                f"Cascade.unsure must be two numbers from 0 to 1, around 0.5, not {_shown(self.unsure)}"
+                f"Cascade.unsure must be two numbers from 0 to 1, around 0.5, not {shown(self.unsure)}"
             )
         object.__setattr__(self, "unsure", tuple(self.unsure))
 
@@ -81,12 +82,11 @@ class Budget:
 
     def __post_init__(self) -> None:
         for name in ("samples", "tokens"):
-            value = getattr(self, name)
-            if value is not None and (type(value) is not int or value < 1):
-                raise InputError(f"Budget.{name} must be a whole number, at least 1, not {_shown(value)}")
+            if getattr(self, name) is not None:
+                whole_number(getattr(self, name), f"Budget.{name}")
         seconds = self.seconds
         if seconds is not None and not (_is_number(seconds) and 0 < seconds <= sys.float_info.max):
-            raise InputError(f"Budget.seconds must be a finite number above 0, not {_shown(seconds)}")
+            raise InputError(f"Budget.seconds must be a finite number above 0, not {shown(seconds)}")
 
 
 def _is_number(value: object) -> TypeGuard[float]:
@@ -98,13 +98,6 @@ def _is_around_half(value: object) -> bool:
         return False
     low, high = value
     return _is_number(low) and _is_number(high) and 0 <= low <= 0.5 <= high <= 1
-
-
-def _shown(value: object) -> str:
-    try:
-        return f"{value!r:.80}"
-    except ValueError:  # a whole number of more digits than Python writes out
-        return f"one of type {type(value).__name__} that is too long to show"
 
 
 class CheckOptions(TypedDict, total=False):
@@ -168,16 +161,14 @@ class Plan:
             raise InputError(f"there is no option {unknown[0]!r}; there are {known}")
         samples, seed = options.get("samples", 1), options.get("seed", 0)
         if type(samples) is not int or not 1 <= samples <= MOST_SAMPLES:
-            raise InputError(
-                f"samples must be a whole number from 1 to {MOST_SAMPLES}, not {_shown(samples)}"
-            )
+            raise InputError(f"samples must be a whole number from 1 to {MOST_SAMPLES}, not {shown(samples)}")
         if type(seed) is not int or seed.bit_length() > 64:
-            raise InputError(f"seed must be a whole number of at most 64 bits, not {_shown(seed)}")
+            raise InputError(f"seed must be a whole number of at most 64 bits, not {shown(seed)}")
         stop = options.get("stop_at_first_error", False)
         if type(stop) is not bool:
-            raise InputError(f"stop_at_first_error must be true or false, not {_shown(stop)}")
-        cascade = _instance(options.get("cascade"), Cascade, "cascade")
-        budget = _instance(options.get("budget"), Budget, "budget")
+            raise InputError(f"stop_at_first_error must be true or false, not {shown(stop)}")
+        cascade = instance_of(Cascade, options.get("cascade"), "cascade")
+        budget = instance_of(Budget, options.get("budget"), "budget")
         if cascade is not None and "reasoning" in options:
             raise InputError("give reasoning or cascade, not both")
         asked = options.get("reasoning", reasoning)
@@ -214,17 +205,11 @@ def adaptive_of(text: str) -> Adaptive | bool | Literal["auto"]:
     return Adaptive(error=bound)
 
 
-def _instance(value: Any, kind: type[Any], name: str) -> Any:
-    if value is not None and not isinstance(value, kind):
-        raise InputError(f"{name} must be a {kind.__name__}, not {_shown(value)}")
-    return value
-
-
 def _adaptive(value: Adaptive | bool | str, auto: bool) -> Adaptive | None:
     if isinstance(value, Adaptive):
         return value
     if isinstance(value, str) and value == "auto":
         value = auto
     if not isinstance(value, bool):
-        raise InputError(f"adaptive must be 'auto', true, false or an Adaptive, not {_shown(value)}")
+        raise InputError(f"adaptive must be 'auto', true, false or an Adaptive, not {shown(value)}")
     return Adaptive() if value else None

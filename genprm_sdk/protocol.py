@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from . import wording
+from .arguments import shown
 from .errors import InputError
 from .prompt import ChatFrame, Segment, content, control
 from .types import CodeRun, Verdict
@@ -75,8 +76,9 @@ class TurnSettings:
         for name in ("analysis_tokens", "turn_tokens", "rounds", "verdict_tokens"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} must be at least 1, not {getattr(self, name)}")
-        if not self.score_temperature > 0:
-            raise InputError(f"score_temperature must be above 0, not {self.score_temperature}")
+        temperature: object = self.score_temperature
+        if not (isinstance(temperature, int | float) and temperature > 0):
+            raise InputError(f"score_temperature must be a number above 0, not {shown(temperature)}")
 
 
 @dataclass(frozen=True)

@@ -11,17 +11,20 @@ Agents without ``async`` are in ``genprm_sdk.agents.sync``.
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator
 from contextlib import ExitStack
 from types import TracebackType
-from typing import Any, Self, TypeVar, Unpack
+from typing import Self, TypeVar, Unpack
 
+from .backends.base import Backend, Sampling
 from .blocking import LOOP
 from .errors import ClosedError
 from .events import Event
 from .models import VerifierSettings
 from .modes import History, Reasoning
 from .options import CheckOptions
+from .sandbox import Isolation, Limits
 from .scoring import Aggregate, SolutionScores
 from .types import Report
 from .verifier import AT_ONCE, Checked, Ranked, Steps
@@ -38,8 +41,38 @@ class Verifier:
     Ctrl-C during a check cancels it and leaves nothing running.
     """
 
-    def __init__(self, *arguments: Any, **named: Any) -> None:
-        self._verifier = AsyncVerifier(*arguments, **named)
+    def __init__(
+        self,
+        model: str | os.PathLike[str] = "genprm-mini",
+        *,
+        backend: Backend | str | None = None,
+        settings: VerifierSettings | None = None,
+        reasoning: Reasoning | str | None = None,
+        history: History | str | None = None,
+        sampling: Sampling | None = None,
+        score_temperature: float = 1.0,
+        limits: Limits | None = None,
+        isolation: Isolation | None = None,
+        threads: int | None = None,
+        context: int | None = None,
+        capacity: int | None = None,
+        exact: bool = False,
+    ) -> None:
+        self._verifier = AsyncVerifier(
+            model,
+            backend=backend,
+            settings=settings,
+            reasoning=reasoning,
+            history=history,
+            sampling=sampling,
+            score_temperature=score_temperature,
+            limits=limits,
+            isolation=isolation,
+            threads=threads,
+            context=context,
+            capacity=capacity,
+            exact=exact,
+        )
         self._resources = ExitStack()
         self._open = False
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Set
 from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -155,7 +155,12 @@ class Solution(Frozen):
             return steps
         if isinstance(steps, str):
             items = split_steps(steps)
-        elif isinstance(steps, Iterable):
+        elif isinstance(steps, Mapping):
+            raise InputError(
+                "steps must be text or a list of texts, not a record: give its steps, and its problem as "
+                "problem, or Solution(**record)"
+            )
+        elif isinstance(steps, Iterable) and not isinstance(steps, Set | BaseModel):
             items = list(steps)
         else:
             raise InputError(f"steps must be text or a list of texts, not {type(steps).__name__}")

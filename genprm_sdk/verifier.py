@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import os
 import warnings
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self, Unpack
 
+import anyio
+
+from .arguments import instance_of, shown, whole_number
 from .backends.base import Backend, Sampling
 from .backends.loading import LoadOptions, ModelSource, find_source
 from .backends.shared import shared_backend
@@ -74,9 +77,9 @@ class Ranked:
 class Verifier:
     """Checks solutions step by step with a generative process reward model.
 
-    An async context manager: entering loads the model and starts the sandbox, leaving frees both. One
-    verifier serves many checks, also concurrently, of the event loop it was entered in. Verifiers of one
-    loop that ask for the same model in the same way share it.
+    An async context manager, entered once: entering loads the model and starts the sandbox, leaving frees
+    both. One verifier serves many checks, also concurrently, of the event loop it was entered in. Verifiers
+    of one loop that ask for the same model in the same way share it.
 
         async with Verifier("genprm-mini") as verifier:
             report = await verifier.check(["12 * 7 = 84"], problem="What is 12 * 7?")
@@ -121,20 +124,23 @@ class Verifier:
         capacity: int | None = None,
         exact: bool = False,
     ) -> None:
-        if capacity is not None and capacity < LEAST_CAPACITY:
-            raise InputError(f"capacity must be at least {LEAST_CAPACITY}, not {capacity}")
+        if capacity is not None:
+            whole_number(capacity, "capacity", LEAST_CAPACITY)
+        if not (backend is None or isinstance(backend, str) or hasattr(backend, "open")):
+            raise InputError(f"backend must be a loaded backend or the name of one, not {shown(backend)}")
         self._given_backend = None if isinstance(backend, str) else backend
-        self._given_settings = settings
+        self._given_settings = instance_of(VerifierSettings, settings, "settings")
         self._given_reasoning = None if reasoning is None else member_of(Reasoning, reasoning, "reasoning")
         self._given_history = None if history is None else member_of(History, history, "history")
-        self._sampling = sampling or Sampling()
+        self._sampling = instance_of(Sampling, sampling, "sampling") or Sampling()
         self._score_temperature = score_temperature
-        self._sandbox_options = (limits, isolation)
+        self._sandbox_options = (instance_of(Limits, limits, "limits"), isolation)
         self._source: ModelSource | None = None
         if self._given_backend is None:
             options = LoadOptions(threads, context, capacity, exact)
             self._source = find_source(model, backend if isinstance(backend, str) else None, options)
         self._resources = AsyncExitStack()
+        self._entered = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._backend: Backend | None = None
         self._sandbox: Sandbox | None = None
@@ -170,6 +176,11 @@ class Verifier:
         return self._backend
 
     async def __aenter__(self) -> Self:
+        if self._entered:
+            raise GenPRMError(
+                "the verifier is open already: enter it once, and use what that gives wherever it is needed"
+            )
+        self._entered = True
         await self._resources.__aenter__()
         try:
             await self._open()
@@ -214,7 +225,11 @@ class Verifier:
 
     async def _close(self) -> None:
         self._backend = self._sandbox = None
-        await self._resources.aclose()
+        try:
+            with anyio.CancelScope(shield=True):
+                await self._resources.aclose()
+        finally:
+            self._entered = False
 
     async def check(
         self, steps: Steps, *, problem: str | None = None, **options: Unpack[CheckOptions]
@@ -257,7 +272,8 @@ class Verifier:
             await task
         finally:
             task.cancel()
-            await asyncio.wait([task])
+            with anyio.CancelScope(shield=True):
+                await asyncio.wait([task])
 
     async def score(
         self, steps: Steps, *, problem: str | None = None, **options: Unpack[CheckOptions]
@@ -287,13 +303,12 @@ class Verifier:
             One ``Checked`` for each. What fails for one solution's sake is its ``error``; the others go on.
 
         Raises:
-            InputError: An option cannot be used.
+            InputError: An option cannot be used, or ``solutions`` is one alone.
             ClosedError: The verifier is closed.
             ModelError: The model cannot be used at all.
         """
         self._plan(options, for_scores=False)
-        if type(concurrency) is not int or concurrency < 1:
-            raise InputError(f"concurrency must be a whole number, at least 1, not {concurrency!r:.80}")
+        _check_several(solutions, concurrency)
 
         async def one(index: int, steps: Steps) -> Checked:
             try:
@@ -329,17 +344,25 @@ class Verifier:
             All of them; equal ones in the order they were given in, unreadable ones last.
 
         Raises:
-            GenPRMError: One of them cannot be checked.
+            GenPRMError: One of them cannot be checked; ``InputError`` names it by its index.
         """
+        self._plan(options, for_scores=True)
+        _check_several(solutions, concurrency)
         if by not in ("last", "mean", "min", "product"):
             raise InputError(f"by must be last, mean, min or product, not {by!r:.80}")
 
         async def one(index: int, steps: Steps) -> Ranked:
-            check = self._prepared(Solution.of(steps, problem), options, for_scores=True)
-            report = await self._run(check)
+            try:
+                check = self._prepared(Solution.of(steps, problem), options, for_scores=True)
+                report = await self._run(check)
+            except InputError as error:
+                named = type(error)(f"solution {index}: {error}")
+                named.report = error.report
+                raise named from error
             return Ranked(index, report.scores.by(by), report)
 
-        ranked = [each async for each in bounded(one, solutions, concurrency, ordered=True)]
+        async with aclosing(bounded(one, solutions, concurrency, ordered=True)) as results:
+            ranked = [each async for each in results]
         return sorted(ranked, key=lambda each: -1.0 if each.score is None else each.score, reverse=True)
 
     def _plan(self, options: CheckOptions, *, for_scores: bool) -> Plan:
@@ -394,6 +417,14 @@ class Verifier:
                 stacklevel=3,
             )
         return report
+
+
+def _check_several(solutions: object, concurrency: object) -> None:
+    whole_number(concurrency, "concurrency")
+    if isinstance(solutions, str | Solution | Mapping):
+        raise InputError(f"solutions must be several, not one {type(solutions).__name__}: put it into a list")
+    if not isinstance(solutions, Iterable | AsyncIterable):
+        raise InputError(f"solutions must be a list or another iterable, not {shown(solutions)}")
 
 
 def _is_unreadable(report: Report) -> bool:

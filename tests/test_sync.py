@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import inspect
+import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -11,6 +14,7 @@ import pytest
 from genprm_sdk import ClosedError, Finished, GenPRMError, InputError, UnknownModelError
 from genprm_sdk.blocking import LOOP
 from genprm_sdk.sync import Verifier
+from genprm_sdk.verifier import Verifier as AsyncVerifier
 
 STEPS = ["Let's calculate A = (3 + 4 * 2) = (3 + 8) = 11."]
 
@@ -59,6 +63,35 @@ def test_several_threads_may_share_one() -> None:
     with Verifier("genprm-mini", threads=1) as verifier, ThreadPoolExecutor(4) as pool:
         reports = list(pool.map(lambda seed: verifier.check(STEPS, seed=seed), range(8)))
     assert [report.seed for report in reports] == list(range(8))
+
+
+@pytest.mark.parametrize("name", ["check", "check_many", "stream", "rank"])
+def test_ctrl_c_ends_what_was_begun(name: str) -> None:
+    """And comes through as what it is."""
+    with Verifier("genprm-mini", threads=1) as verifier, LOOP.held() as portal:
+        before = portal.call(asyncio.all_tasks)
+        call = getattr(verifier, name)
+        given = STEPS * 40 if name in ("check", "stream") else [STEPS * 40] * 20
+        pressed = threading.Timer(0.5, signal.pthread_kill, (threading.get_ident(), signal.SIGINT))
+        pressed.start()
+        with pytest.raises(KeyboardInterrupt):
+            list(call(given, samples=4))
+        assert len(portal.call(asyncio.all_tasks)) <= len(before)
+        assert verifier.check(STEPS).steps
+
+
+def test_it_is_entered_once() -> None:
+    with Verifier("genprm-mini", threads=1) as verifier:
+        with pytest.raises(GenPRMError, match="is open already"):
+            verifier.__enter__()
+        assert verifier.check(STEPS).steps
+    with verifier:
+        assert verifier.check(STEPS).steps
+
+
+def test_it_takes_what_the_asynchronous_one_takes() -> None:
+    ours, theirs = (inspect.signature(kind.__init__).parameters for kind in (Verifier, AsyncVerifier))
+    assert ours == theirs
 
 
 def test_a_call_from_inside_its_own_loop_says_so() -> None:

@@ -268,7 +268,12 @@ def test_an_identifier_that_is_no_text_is_named(bad: Any) -> None:
     assert refusal(["a"], id=bad).startswith("id: ")
 
 
-@pytest.mark.parametrize("steps", [3, None, 1.5])
+def test_a_record_is_not_its_keys() -> None:
+    record: dict[str, Any] = {"problem": "p", "steps": ["a"]}
+    assert refusal(record).startswith("steps must be text or a list of texts, not a record: give its steps")
+
+
+@pytest.mark.parametrize("steps", [3, None, 1.5, {"a"}, Usage()])
 def test_steps_are_text_or_a_list(steps: Any) -> None:
     assert refusal(steps) == f"steps must be text or a list of texts, not {type(steps).__name__}"
 

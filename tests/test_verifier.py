@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
+import threading
 from collections.abc import AsyncIterator
+from typing import Any
 
+import anyio
 import pytest
 
 from genprm_sdk import (
@@ -13,6 +17,7 @@ from genprm_sdk import (
     CodeExecuted,
     ContextLengthError,
     Finished,
+    GenPRMError,
     History,
     InputError,
     PathFinished,
@@ -29,7 +34,9 @@ from genprm_sdk import (
     Verifier,
     VerifierSettings,
 )
+from genprm_sdk.backends import shared
 from genprm_sdk.backends.llama_cpp import LlamaCppBackend
+from genprm_sdk.models import find_model
 from genprm_sdk.sandbox import Sandbox
 
 from .processes import children
@@ -118,7 +125,7 @@ async def test_more_checks_than_there_is_room_for_wait_their_turn() -> None:
             *(verifier.check(WRONG, problem=PROBLEM, samples=4, seed=5) for _ in range(4))
         )
     assert {report.steps[2].score for report in together} == {alone.steps[2].score}
-    with pytest.raises(InputError, match="capacity must be at least 2"):
+    with pytest.raises(InputError, match="capacity must be a whole number, at least 2"):
         Verifier("genprm-mini", capacity=1)
 
 
@@ -237,6 +244,66 @@ async def test_a_closed_verifier_is_refused() -> None:
     verifier = Verifier("genprm-mini")
     with pytest.raises(ClosedError, match="async with"):
         await verifier.check(["a"])
+
+
+async def test_it_is_entered_once(verifier: Verifier) -> None:
+    with pytest.raises(GenPRMError, match="is open already"):
+        await verifier.__aenter__()
+    assert (await verifier.check(RIGHT[:1])).steps
+
+
+@pytest.mark.parametrize("seconds", [0.02, 1.0])
+async def test_a_scope_that_is_cancelled_around_it_leaves_no_model(seconds: float) -> None:
+    """While it is loaded, or later."""
+    with anyio.move_on_after(seconds):
+        async with Verifier("genprm-mini", threads=1):
+            await anyio.sleep(60)
+    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("genprm-engine")]
+    assert not shared._holdings
+
+
+@pytest.mark.parametrize(
+    ("argument", "complaint"),
+    [
+        ({"threads": "2"}, "threads must be a whole number, at least 1, not '2'"),
+        ({"context": 2.5}, "context must be a whole number, at least 1, not 2.5"),
+        ({"capacity": "4"}, "capacity must be a whole number, at least 2, not '4'"),
+        ({"exact": "yes"}, "exact must be true or false, not 'yes'"),
+        ({"score_temperature": "x"}, "score_temperature must be a number above 0, not 'x'"),
+        ({"sampling": {"temperature": 0}}, "sampling must be of type Sampling, not {'temperature': 0}"),
+        ({"settings": {}}, "settings must be of type VerifierSettings, not {}"),
+        ({"limits": "x"}, "limits must be of type Limits, not 'x'"),
+        ({"backend": 3}, "backend must be a loaded backend or the name of one, not 3"),
+    ],
+)
+def test_an_argument_of_another_kind_is_named(argument: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(InputError, match=re.escape(complaint)):
+        Verifier("genprm-mini", **argument)
+
+
+async def test_a_context_too_small_for_anything_says_so() -> None:
+    async with Verifier("genprm-mini", threads=1, context=8) as verifier:
+        with pytest.raises(ContextLengthError):
+            await verifier.check(RIGHT)
+    _, file = find_model("genprm-mini")
+    with pytest.raises(InputError, match="cache_tokens must be at least 128"):
+        await LlamaCppBackend.load(file, cache_tokens=50)
+
+
+async def test_many_are_several(verifier: Verifier) -> None:
+    one = Solution.of(RIGHT)
+    for alone in ("2 + 2 = 4", one, {"steps": RIGHT}):
+        with pytest.raises(InputError, match="put it into a list"):
+            await verifier.rank(alone)  # type: ignore[arg-type]
+        with pytest.raises(InputError, match="put it into a list"):
+            await anext(verifier.check_many(alone))  # type: ignore[arg-type]
+    for concurrency in (0, -1, "2", True):
+        with pytest.raises(InputError, match="concurrency must be a whole number, at least 1"):
+            await verifier.rank([one], concurrency=concurrency)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="samples must be"):
+        await verifier.rank([], samples=0)
+    with pytest.raises(InputError, match="solution 1: step 0 is blank"):
+        await verifier.rank([one, [" "]])
 
 
 async def test_cancelling_a_check_frees_every_sequence_and_process(

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from ..arguments import whole_number
 from ..engine.context import MOST_STREAMS, Setup
 from ..engine.engine import Engine, EngineSequence
 from ..engine.fit import cache_bytes_per_token, check_memory, head_widths, is_small, worthwhile_threads
@@ -103,8 +104,8 @@ class LlamaCppBackend:
         file = Path(path)
         numbers = {"context": context, "capacity": capacity, "cache_tokens": cache_tokens, "threads": threads}
         for label, value in numbers.items():
-            if value is not None and value < 1:
-                raise InputError(f"{label} must be at least 1, not {value}")
+            if value is not None:
+                whole_number(value, label)
         if threads is not None and threads > MOST_THREADS:
             raise InputError(f"threads must be at most {MOST_THREADS}, not {threads}")
         if capacity is not None and capacity > MOST_STREAMS:
@@ -119,15 +120,20 @@ class LlamaCppBackend:
             raise InputError(f"a cache of type {cache_type} needs flash_attention=True")
         if exact:
             fitting = min(DEFAULT_EXACT_CAPACITY, CACHE_BYTES // (cell_bytes * tokens))
-            most = capacity or max(LEAST_CAPACITY, fitting)
+            most = streams = capacity or max(LEAST_CAPACITY, fitting)
             cells = most * tokens
         else:
             most = capacity or DEFAULT_CAPACITY
-            cells = cache_tokens or max(tokens, min(CONTEXTS_CACHED * tokens, CACHE_BYTES // cell_bytes))
+            streams = min(MOST_STREAMS, 2 * most)
+            cells = cache_tokens or max(
+                tokens, streams, min(CONTEXTS_CACHED * tokens, CACHE_BYTES // cell_bytes)
+            )
+            if cells < streams:  # llama.cpp ends the process
+                raise InputError(f"cache_tokens must be at least {streams}, two a sequence, not {cells}")
         await asyncio.to_thread(_check_memory, file, cells, cell_bytes, gpu_layers)
         setup = Setup(
             cells=cells,
-            streams=most if exact else min(MOST_STREAMS, 2 * most),
+            streams=streams,
             threads=threads or worthwhile_threads(file),
             gpu_layers=gpu_layers,
             exact=exact,

@@ -7,6 +7,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass, fields
 from typing import Literal, get_args
 
+from ..arguments import shown, whole_number
 from ..errors import InputError
 from ..models import Located, fetch, locate
 from .base import Backend
@@ -40,6 +41,13 @@ class LoadOptions:
     context: int | None = None
     capacity: int | None = None
     exact: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("threads", "context", "capacity"):
+            if getattr(self, name) is not None:
+                whole_number(getattr(self, name), name)
+        if type(self.exact) is not bool:
+            raise InputError(f"exact must be true or false, not {shown(self.exact)}")
 
     def given(self) -> list[str]:
         """The names of those that are not left to the engine."""

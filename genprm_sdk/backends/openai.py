@@ -16,6 +16,7 @@ from typing import Any, Self, TypeVar
 
 from pydantic import SecretStr
 
+from ..arguments import whole_number
 from ..errors import ClosedError, ContextLengthError, InputError
 from ..models import MetadataValue, bundled_models, read_gguf_metadata
 from ..prompt import Segment
@@ -106,8 +107,8 @@ class OpenAIBackend:
         if not addresses:
             raise InputError("give the address of a server")
         for label, value in (("context", context), ("capacity", capacity), ("attempts", attempts)):
-            if value is not None and value < 1:
-                raise InputError(f"{label} must be at least 1, not {value}")
+            if value is not None:
+                whole_number(value, label)
         if not patience > 0:
             raise InputError(f"patience must be above 0 seconds, not {patience}")
         key = _secret(api_key if api_key is not None else os.environ.get(KEY_VARIABLE))

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from ..arguments import whole_number
 from ..errors import InputError, MissingExtraError, ModelFileError, UnknownModelError
 from ..models import MetadataValue
 from ..prompt import ChatFrame, Segment
@@ -89,8 +90,8 @@ class TransformersBackend:
             InputError: A setting is out of range, or needs what is not installed.
         """
         for label, value in {"context": context, "capacity": capacity, "threads": threads}.items():
-            if value is not None and value < 1:
-                raise InputError(f"{label} must be at least 1, not {value}")
+            if value is not None:
+                whole_number(value, label)
         if threads is not None and threads > MOST_THREADS:
             raise InputError(f"threads must be at most {MOST_THREADS}, not {threads}")
         if capacity is not None and capacity > MOST_CAPACITY:

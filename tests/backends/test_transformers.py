@@ -453,9 +453,9 @@ async def test_loading_leaves_the_process_s_threads_as_they_are() -> None:
 @pytest.mark.parametrize(
     ("settings", "complaint"),
     [
-        ({"context": 0}, "context must be at least 1"),
+        ({"context": 0}, "context must be a whole number, at least 1"),
         ({"context": 10**6}, "was trained for 8192 at most"),
-        ({"capacity": 0}, "capacity must be at least 1"),
+        ({"capacity": 0}, "capacity must be a whole number, at least 1"),
         ({"capacity": 1000}, "at most 256"),
         ({"threads": 10**6}, "at most 512"),
         ({"dtype": "int8"}, "dtype must be one of auto, float32"),
