@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import shlex
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 from rich.table import Table
 
-from ..errors import GenPRMError, InputError
+from ..errors import GenPRMError, InputError, ModelFileError, UnknownModelError
 from ..report.text import one_line
 from ..training.pipeline import (
     PipelineRecipe,
@@ -22,10 +22,10 @@ from ..training.pipeline import (
     read_status,
     run_pipeline,
 )
-from ..training.pipeline.distributed import SPREADABLE, RaySettings, RaySpread
+from ..training.pipeline.distributed import SPREADABLE, ClusterError, RaySettings, RaySpread
 from ..training.pipeline.recipe import save_pipeline_recipe
-from ..training.pipeline.run import Spread
-from ..training.pipeline.stages import STAGES, StageName
+from ..training.pipeline.run import Spread, export_dropped
+from ..training.pipeline.stages import STAGES, RecordsName, StageName
 from ..training.tuning.stages import (
     TUNING,
     TuningName,
@@ -59,8 +59,8 @@ def run_until(
     recipe = load_pipeline_recipe(recipe_name)
     stages = stages_of(recipe)
     last = stages[-1] if until is None else stage_of(recipe, until)
-    settings = ray_settings(workers, address)
-    return run_shown(recipe, out, stages[: stages.index(last) + 1], "run", settings)
+    arguments = ["run", *([] if until is None else ["--until", until])]
+    return run_shown(recipe, out, stages[: stages.index(last) + 1], arguments, ray_settings(workers, address))
 
 
 def run_stage(recipe_name: str, out: Path, stage: str, workers: int = 1, address: str | None = None) -> int:
@@ -70,7 +70,7 @@ def run_stage(recipe_name: str, out: Path, stage: str, workers: int = 1, address
         GenPRMError: As ``run_shown``.
     """
     recipe = load_pipeline_recipe(recipe_name)
-    return run_shown(recipe, out, [stage_of(recipe, stage)], stage, ray_settings(workers, address))
+    return run_shown(recipe, out, [stage_of(recipe, stage)], [stage], ray_settings(workers, address))
 
 
 def ray_settings(workers: int, address: str | None) -> RaySettings | None:
@@ -107,31 +107,108 @@ def run_shown(
     recipe: PipelineRecipe,
     out: Path,
     stages: Sequence[AnyStage],
-    command: str,
+    arguments: Sequence[str],
     settings: RaySettings | None,
 ) -> int:
     """Run stages with progress and a table at the end.
 
+    Args:
+        recipe: What is made.
+        out: Where it is kept.
+        stages: Those that are run.
+        arguments: The command, and what it was told besides its recipe, its folder and its workers.
+        settings: Who makes the records of stages that can be spread.
+
     Raises:
-        GenPRMError: Something cannot be used, or failed; the command that goes on was printed.
+        GenPRMError: Something cannot be used, or failed; where a run can go on, the command that does so was
+            printed.
     """
-    resume = resuming(recipe, out, stages, command, settings)
+    copy = RecipeCopy(recipe, out)
+    resume = resuming(copy.path, out, arguments, settings)
     try:
-        statuses, tuned = asyncio.run(made(recipe, out, stages, settings))
+        statuses, tuned = asyncio.run(made(copy, stages, settings))
     except KeyboardInterrupt:
-        note(f"interrupted; what is finished is kept, go on with: {resume}")
+        note(
+            f"interrupted; what is finished is kept, go on with: {resume}" if copy.is_there else "interrupted"
+        )
         return INTERRUPTED
-    except GenPRMError:
-        if (out / SAVED_RECIPE).exists():
+    except GenPRMError as error:
+        if copy.is_there and may_pass_later(error) and asyncio.run(has_finished_some(out)):
             note(f"what is finished is kept; go on with: {resume}")
         raise
     show(status_table(recipe, statuses, tuned))
     return FINE
 
 
+def may_pass_later(error: GenPRMError) -> bool:
+    """Whether the same command may come further when it is given again."""
+    certain = isinstance(error, InputError | UnknownModelError | ModelFileError)
+    return isinstance(error, ClusterError) or not certain
+
+
+async def has_finished_some(out: Path) -> bool:
+    try:
+        _, statuses = await read_status(out)
+    except InputError:
+        return False
+    return any(status.finished for status in statuses)
+
+
+class RecipeCopy:
+    """The recipe beside the records, from which a run goes on.
+
+    Args:
+        recipe: The run's.
+        out: Its folder.
+    """
+
+    def __init__(self, recipe: PipelineRecipe, out: Path) -> None:
+        self.recipe = recipe
+        self.out = out
+        self.path = out / SAVED_RECIPE
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the copy is of this recipe: a run that was refused leaves another's alone."""
+        try:
+            return load_pipeline_recipe(os.fspath(self.path)) == self.recipe
+        except InputError:
+            return False
+
+    def save(self) -> None:
+        """Write it, in place of another.
+
+        Raises:
+            InputError: It cannot be written.
+        """
+        try:
+            save_pipeline_recipe(self.recipe, self.path)
+        except OSError as error:
+            raise InputError(f"{self.out} cannot be used for a run: {error}") from None
+
+    @contextmanager
+    def taken_back_where_refused(self, before: bytes | None) -> Iterator[None]:
+        """Put back the copy that was there, where what is done here refuses the recipe.
+
+        Args:
+            before: Its content, or None if there was none.
+        """
+        try:
+            yield
+        except InputError:
+            if before is not None and self.is_there:
+                self.path.write_bytes(before)
+            raise
+
+    def content(self) -> bytes | None:
+        """What is there now, of whatever recipe."""
+        return self.path.read_bytes() if self.path.is_file() else None
+
+
 async def made(
-    recipe: PipelineRecipe, out: Path, stages: Sequence[AnyStage], settings: RaySettings | None
+    copy: RecipeCopy, stages: Sequence[AnyStage], settings: RaySettings | None
 ) -> tuple[list[StageStatus], list[TuningStatus]]:
+    recipe, out, before = copy.recipe, copy.out, copy.content()
     of_data = [stage for stage in STAGES if stage in stages]
     of_models = [stage for stage in TUNING if stage in stages]
     with Line(every=SECONDS_BETWEEN_LINES) as line:
@@ -146,9 +223,11 @@ async def made(
 
         line.say("reading the recipe and the models' files")
         async with spreading(settings, out) as spread:
-            await run_pipeline(recipe, out, stages=of_data, hear=hear, spread=spread)
+            await run_pipeline(recipe, out, stages=of_data, hear=hear, spread=spread, accepted=copy.save)
         if of_models:
-            await run_tuning(recipe, out, of_models, hear_tuning)
+            # Only the training itself can tell whether its folder was begun with other settings.
+            with copy.taken_back_where_refused(before):
+                await run_tuning(recipe, out, of_models, hear_tuning)
     _, statuses = await read_status(out)
     return statuses, await tuning_status(recipe, out)
 
@@ -162,23 +241,10 @@ async def spreading(settings: RaySettings | None, out: Path) -> AsyncIterator[Ma
         yield dict.fromkeys(SPREADABLE, spread)
 
 
-def resuming(
-    recipe: PipelineRecipe,
-    out: Path,
-    stages: Sequence[AnyStage],
-    command: str,
-    settings: RaySettings | None,
-) -> str:
+def resuming(saved: Path, out: Path, arguments: Sequence[str], settings: RaySettings | None) -> str:
     """The command that goes on, from a copy of the recipe beside the records."""
-    saved = out / SAVED_RECIPE
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        save_pipeline_recipe(recipe, saved)
-    except OSError as error:
-        raise InputError(f"{out} cannot be used for a run: {error}") from None
-    parts = ["genprm", "train", command, os.fspath(saved), "--out", os.fspath(out)]
-    if command == "run" and stages[-1] != stages_of(recipe)[-1]:
-        parts += ["--until", stages[-1]]
+    command, *others = arguments
+    parts = ["genprm", "train", command, os.fspath(saved), "--out", os.fspath(out), *others]
     if settings is not None:
         parts += ["--workers", str(settings.workers)]
         parts += [] if settings.address is None else ["--ray", settings.address]
@@ -197,9 +263,10 @@ async def found(out: Path) -> tuple[PipelineRecipe, list[StageStatus], list[Tuni
     return recipe, statuses, await tuning_status(recipe, out)
 
 
-def export_records(out: Path, target: Path, stage: StageName) -> int:
-    """Write a stage's records to a file."""
-    count = asyncio.run(export(out, target, stage))
+def export_records(out: Path, target: Path, stage: RecordsName) -> int:
+    """Write a stage's records, or all that were dropped, to a file."""
+    written = export_dropped(out, target) if stage == "dropped" else export(out, target, stage)
+    count = asyncio.run(written)
     note(f"wrote {count} records to {target}")
     return FINE
 

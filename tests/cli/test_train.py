@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -27,6 +30,14 @@ def small(path: Path, arithmetic: int) -> str:
     recipe["monte_carlo"] |= {"completions": 4, "start": 4, "sequential": None}
     path.write_text(yaml.safe_dump(recipe))
     return str(path)
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """As another process would hold it."""
+    with (folder / "lock").open("ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def test_a_run_ends_with_a_table_and_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -119,7 +130,7 @@ def test_what_cannot_be_used_is_one_line(
     assert "Traceback" not in err
 
 
-def test_a_file_without_answers_keeps_the_folder_and_says_how_to_go_on(
+def test_a_file_without_answers_is_no_run_to_go_on_with(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "p.jsonl").write_text('{"problem": "P"}\n')
@@ -128,5 +139,84 @@ def test_a_file_without_answers_keeps_the_folder_and_says_how_to_go_on(
     (tmp_path / "r.yaml").write_text(yaml.safe_dump(recipe))
     assert main(["train", "run", str(tmp_path / "r.yaml"), "--out", str(tmp_path / "out")]) == 2
     err = capsys.readouterr().err
-    assert "go on with: genprm train run" in err
+    assert "go on with" not in err
     assert "has no usable problem" in err.splitlines()[-1]
+
+
+def changed(path: Path, **parts: object) -> str:
+    """The same recipe with other parts, beside it."""
+    other = path.with_name("other.yaml")
+    other.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), **parts}))
+    return str(other)
+
+
+def test_a_run_that_another_process_refuses_leaves_its_recipe_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe, out = Path(small(tmp_path / "small.yaml", 2)), tmp_path / "out"
+    assert main(["train", "problems", str(recipe), "--out", str(out)]) == 0
+    before = (out / "recipe.yaml").read_text()
+    with held(out):
+        assert main(["train", "run", changed(recipe, name="other"), "--out", str(out)]) == 2
+    assert (out / "recipe.yaml").read_text() == before
+    err = capsys.readouterr().err
+    assert "another process" in err.splitlines()[-1]
+    assert "go on with" not in err
+
+
+def test_an_unknown_model_leaves_the_recipe_that_was_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe, out = Path(small(tmp_path / "small.yaml", 2)), tmp_path / "out"
+    wrong = changed(recipe, policy={"model": "no-such-model"})
+    assert main(["train", "run", wrong, "--out", str(out)]) == 2
+    assert not out.exists()
+    assert main(["train", "problems", str(recipe), "--out", str(out)]) == 0
+    before = (out / "recipe.yaml").read_text()
+    assert main(["train", "run", wrong, "--out", str(out)]) == 2
+    assert (out / "recipe.yaml").read_text() == before
+    assert "go on with" not in capsys.readouterr().err
+
+
+def test_a_training_that_is_refused_leaves_the_recipe_to_go_back_to(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe, out = Path(small(tmp_path / "small.yaml", 4)), tmp_path / "out"
+    assert main(["train", "run", str(recipe), "--out", str(out), "--until", "dataset"]) == 0
+    before = (out / "recipe.yaml").read_text()
+    (out / "sft").mkdir()
+    (out / "sft" / "identity.json").write_text('{"learning_rate": 1.0}')
+    capsys.readouterr()
+    assert main(["train", "sft", changed(recipe, sft={"learning_rate": 0.5}), "--out", str(out)]) == 2
+    assert (out / "recipe.yaml").read_text() == before
+    err = capsys.readouterr().err
+    assert "or go back" in err.splitlines()[-1]
+    assert "go on with" not in err
+
+
+def test_a_server_that_is_not_there_yet_is_gone_on_with_the_same_options(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe, out = Path(small(tmp_path / "small.yaml", 2)), tmp_path / "out"
+    server = {"model": "http://127.0.0.1:9/v1", "alias": "away"}
+    data = changed(recipe, policy=server, base=None, sft=None, export=None)
+    assert main(["train", "run", data, "--out", str(out), "--until", "dataset"]) == 1
+    err = capsys.readouterr().err
+    assert f"go on with: genprm train run {out}/recipe.yaml --out {out} --until dataset\n" in err
+
+
+def test_dropped_records_are_written_with_what_was_wrong(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe, out = Path(small(tmp_path / "small.yaml", 2)), tmp_path / "out"
+    (tmp_path / "p.jsonl").write_text('{"problem": "P", "answer": "1"}\n{\n')
+    data = changed(recipe, problems={"file": "p.jsonl"})
+    assert main(["train", "problems", data, "--out", str(out)]) == 0
+    target = tmp_path / "d.jsonl"
+    assert main(["train", "export", str(out), "--stage", "dropped", "--to", str(target)]) == 0
+    assert "wrote 1 records" in capsys.readouterr().err
+    (record,) = map(json.loads, target.read_text().splitlines())
+    assert (record["stage"], record["reason"]) == ("problems", "the record is no JSON")
+    assert record["detail"] == "p.jsonl:2: no JSON"
+    assert main(["train", "export", str(out), "--to", str(tmp_path / "no" / "x.jsonl")]) == 2
+    assert f"the folder {tmp_path / 'no'} does not exist" in capsys.readouterr().err.splitlines()[-1]

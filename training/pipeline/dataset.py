@@ -98,12 +98,26 @@ async def write_jsonl(records: AsyncIterator[Conversation], path: Path) -> int:
     return await write_lines((record.model_dump_json() async for record in records), path)
 
 
+def check_target(path: Path) -> None:
+    """Make sure that a file can lie there.
+
+    Raises:
+        InputError: It has no folder, or is one.
+    """
+    if not path.parent.is_dir():
+        raise InputError(f"{path} cannot be written: the folder {path.parent} does not exist: make it first")
+    if path.is_dir():
+        raise InputError(f"{path} cannot be written: it is a folder; name a file in it")
+
+
 async def write_lines(lines: AsyncIterator[str], path: Path) -> int:
     """Lines to a file, which is replaced whole or not at all; returns how many there are.
 
     Raises:
+        InputError: Its folder does not exist.
         StoreError: It cannot be written.
     """
+    check_target(path)
     part = path.with_name(path.name + ".part")
     count = 0
     try:
@@ -125,8 +139,10 @@ async def write_parquet(records: AsyncIterator[Conversation], path: Path) -> int
 
     Raises:
         MissingExtraError: pyarrow is not installed.
+        InputError: Its folder does not exist.
         StoreError: It cannot be written.
     """
+    check_target(path)
     if importlib.util.find_spec("pyarrow") is None:
         raise MissingExtraError("pyarrow", "data", "Writing Parquet")
     import pyarrow
@@ -179,7 +195,7 @@ async def write(records: AsyncIterator[Conversation], path: Path) -> int:
     """Write a file of the kind that its name says.
 
     Raises:
-        InputError: It says neither ``.jsonl`` nor ``.parquet``.
+        InputError: It says neither ``.jsonl`` nor ``.parquet``, or its folder does not exist.
     """
     if path.suffix == ".jsonl":
         return await write_jsonl(records, path)

@@ -69,15 +69,19 @@ def file_problems(path: Path, limit: int | None = None) -> Iterator[tuple[str, P
 def _read(raw: bytes, source: str) -> Problem | Drop:
     try:
         record: Any = json.loads(raw)
-    except ValueError:
+    except (ValueError, RecursionError):
         return Drop(reason="the record is no JSON", detail=f"{source}: no JSON")
     if not isinstance(record, dict):
         return Drop(reason="the record is no JSON object", detail=f"{source}: no JSON object")
     text, answer = _first(record, TEXT_NAMES), _first(record, ANSWER_NAMES)
     if not isinstance(text, str) or not text.strip():
         return Drop(reason="the record has no problem", detail=f"{source}: no text under `problem`")
-    if answer is None or isinstance(answer, bool) or not str(answer).strip():
+    if answer is None or not str(answer).strip():
         return Drop(reason="the record has no answer", detail=f"{source}: nothing under `answer`")
+    if isinstance(answer, bool) or not isinstance(answer, str | int | float):
+        return Drop(
+            reason="the answer is no text or number", detail=f"{source}: no text or number under `answer`"
+        )
     try:
         Solution(problem=text, steps=("-",))
         return Problem(text=text, answer=str(answer).strip(), source=source)

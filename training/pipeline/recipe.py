@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib.util
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from genprm_sdk.backends.base import Sampling
 from genprm_sdk.errors import InputError, MissingExtraError
@@ -217,6 +218,29 @@ def save_pipeline_recipe(recipe: PipelineRecipe, path: Path) -> None:
     part.replace(path)
 
 
+def _complaint(kind: str, place: tuple[int | str, ...], message: str) -> str:
+    known = _keys_beside(place) if kind == "extra_forbidden" else []
+    if not known:
+        return message.removeprefix("Value error, ")
+    near = difflib.get_close_matches(str(place[-1]), known, 1)
+    meant = f"did you mean `{near[0]}`? There" if near else "there"
+    return f"there is no such key: {meant} are {', '.join(known)}"
+
+
+def _keys_beside(place: tuple[int | str, ...]) -> list[str]:
+    """The keys that a recipe may have where it has this one."""
+    part: type[BaseModel] = PipelineRecipe
+    for name in place[:-1]:
+        kind: Any = part.model_fields[name].annotation if name in part.model_fields else None
+        found = [
+            each for each in (kind, *get_args(kind)) if isinstance(each, type) and issubclass(each, BaseModel)
+        ]
+        if not found:
+            return []
+        part = found[0]
+    return list(part.model_fields)
+
+
 def load_pipeline_recipe(name: str) -> PipelineRecipe:
     """Read a recipe: a file, or one that comes with the package, by its name.
 
@@ -242,7 +266,7 @@ def load_pipeline_recipe(name: str) -> PipelineRecipe:
     except ValidationError as error:
         found = "; ".join(
             f"{'.'.join(str(part) for part in each['loc']) or 'recipe'}: "
-            f"{each['msg'].removeprefix('Value error, ')}"
+            f"{_complaint(each['type'], each['loc'], each['msg'])}"
             for each in error.errors()
         )
         raise InputError(f"the recipe {path} is wrong: {found}") from None

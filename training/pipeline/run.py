@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from types import MappingProxyType
 from typing import Protocol
@@ -23,7 +23,7 @@ from genprm_sdk.errors import InputError
 
 from .dataset import write, write_lines
 from .recipe import PipelineRecipe
-from .records import Conversation, Drop
+from .records import Conversation, Drop, Problem
 from .stages import STAGES, Load, Stage, StageName, Unit, Work, build_stages, source_of
 from .store import PAGE, Row, Store, digest
 
@@ -33,6 +33,7 @@ __all__ = [
     "Spread",
     "StageStatus",
     "export",
+    "export_dropped",
     "finished",
     "read_status",
     "run_pipeline",
@@ -126,6 +127,7 @@ async def run_pipeline(
     hear: Callable[[Progress], None] = lambda progress: None,
     load: Load | None = None,
     spread: Mapping[StageName, Spread] = MappingProxyType({}),
+    accepted: Callable[[], None] = lambda: None,
 ) -> list[StageStatus]:
     """Run a recipe, or go on with it.
 
@@ -136,6 +138,8 @@ async def run_pipeline(
         hear: Called with each record that is finished.
         load: Loads the models that write freely, in place of the engines.
         spread: The stages whose records are not made in this process, and who makes them.
+        accepted: Called when the recipe's models are known and no other process works in the folder; none
+            does before the run ends.
 
     Returns:
         What the store then holds.
@@ -146,14 +150,20 @@ async def run_pipeline(
     """
     built = await asyncio.to_thread(build_stages, recipe, load)
     async with await Store.open(folder) as store:
+        accepted()
         await store.set_fact(LINEAGES, json.dumps([[stage.name, stage.lineage] for stage in built]))
         await store.set_fact(RECIPE, recipe.model_dump_json())
-        before: Stage | None = None
-        for stage in built:
+        await _use_what_follows(store, built)
+        for number, stage in enumerate(built):
             if stage.name in stages:
-                await _Runner(store, stage, before, recipe, hear, spread.get(stage.name)).run()
-            before = stage
+                await _Runner(store, built, number, recipe, hear, spread.get(stage.name)).run()
         return await _status(store)
+
+
+async def _use_what_follows(store: Store, built: Sequence[Stage]) -> None:
+    """Of all stages, use the records that come from problems that are used."""
+    for before, stage in pairwise(built):
+        await store.use_made_of(stage.lineage, before.lineage)
 
 
 async def read_status(folder: Path) -> tuple[PipelineRecipe, list[StageStatus]]:
@@ -178,12 +188,18 @@ async def export(folder: Path, target: Path, stage: StageName = "dataset") -> in
         stage: Whose records.
 
     Raises:
-        InputError: There is no run, or the file's name says no format.
+        InputError: There is no run or no such stage, the file's name says no format, or its folder does not
+            exist.
         MissingExtraError: pyarrow is needed and not installed.
         StoreError: The file cannot be written.
     """
     async with await Store.open(folder, read_only=True) as store:
-        lineage = dict(await _lineages(store))[stage]
+        lineages = dict(await _lineages(store))
+        if not lineages:
+            raise InputError(f"{folder} holds no run yet")
+        lineage = lineages.get(stage)
+        if lineage is None:
+            raise InputError(f"there is no stage {stage!r:.80}; there are {', '.join(lineages)}")
 
         async def bodies() -> AsyncIterator[str]:
             async for page in store.pages(lineage):
@@ -197,11 +213,56 @@ async def export(folder: Path, target: Path, stage: StageName = "dataset") -> in
                     yield Conversation.model_validate_json(body)
 
             return await write(conversations(), target)
-        if target.suffix != ".jsonl":
-            raise InputError(
-                f"{target.name} must end in .jsonl: only the dataset is written in other formats"
-            )
+        _check_lines(target)
         return await write_lines(bodies(), target)
+
+
+async def export_dropped(folder: Path, target: Path) -> int:
+    """Write the records that go no further to a file; returns how many there are.
+
+    Each has its ``stage``, ``key``, ``reason`` and ``detail``, and the ``problem`` that it is of.
+
+    Args:
+        folder: The run's.
+        target: A ``.jsonl`` file.
+
+    Raises:
+        InputError: There is no run, the file's name says another format, or its folder does not exist.
+        StoreError: The file cannot be written.
+    """
+    async with await Store.open(folder, read_only=True) as store:
+        lineages = await _lineages(store)
+        if not lineages:
+            raise InputError(f"{folder} holds no run yet")
+        _check_lines(target)
+
+        async def lines() -> AsyncIterator[str]:
+            for stage, lineage in lineages:
+                async for page in store.pages(lineage, "dropped"):
+                    for row in page:
+                        said = {
+                            "stage": stage,
+                            "key": row.key,
+                            "reason": row.reason,
+                            "detail": Drop.model_validate_json(row.body).detail,
+                            "problem": await _problem_of(store, row),
+                        }
+                        yield json.dumps(said, ensure_ascii=False)
+
+        return await write_lines(lines(), target)
+
+
+async def _problem_of(store: Store, row: Row) -> str:
+    """Where the problem is from that a dropped record goes back to; nothing if it is the record itself."""
+    first: Row | None = row
+    while first is not None and first.parent:
+        first = await store.row(first.parent)
+    return "" if first is None or first is row else Problem.model_validate_json(first.body).source
+
+
+def _check_lines(target: Path) -> None:
+    if target.suffix != ".jsonl":
+        raise InputError(f"{target.name} must end in .jsonl: only the dataset is written in other formats")
 
 
 async def _lineages(store: Store) -> list[tuple[StageName, str]]:
@@ -252,15 +313,16 @@ class _Runner:
     def __init__(
         self,
         store: Store,
-        stage: Stage,
-        before: Stage | None,
+        built: Sequence[Stage],
+        number: int,
         recipe: PipelineRecipe,
         hear: Callable[[Progress], None],
         spread: Spread | None,
     ) -> None:
         self._store = store
-        self._stage = stage
-        self._before = before
+        self._built = built
+        self._stage = built[number]
+        self._before = built[number - 1] if number else None
         self._recipe = recipe
         self._hear = hear
         self._spread = spread
@@ -276,6 +338,10 @@ class _Runner:
         """
         if self._spread is not None:
             await self._take_left(self._spread)
+            await _use_what_follows(self._store, self._built)
+        if self._before is None:
+            await self._store.use_only(self._stage.lineage, self._described())
+            await _use_what_follows(self._store, self._built)
         await self._count()
         async with aclosing(self._pending()) as pending:
             first = await anext(pending, None)
@@ -294,6 +360,10 @@ class _Runner:
         async with aclosing(spread.left(self._stage)) as left:
             async for rows in left:
                 await asyncio.gather(*(self._store.put(row) for row in rows))
+
+    async def _described(self) -> AsyncIterator[list[str]]:
+        async for page in self._pages():
+            yield [item.key for item in page]
 
     async def _here(self, pending: AsyncIterator[Pending]) -> AsyncGenerator[None, None]:
         async with self._stage.open() as work:

@@ -34,6 +34,7 @@ from .store import digest
 __all__ = [
     "STAGES",
     "Load",
+    "RecordsName",
     "Stage",
     "StageName",
     "build_stages",
@@ -44,6 +45,9 @@ __all__ = [
 
 StageName = Literal["problems", "rollouts", "monte-carlo", "rationales", "label", "consensus", "dataset"]
 STAGES: tuple[StageName, ...] = get_args(StageName)
+
+RecordsName = StageName | Literal["dropped"]
+"""Records that can be written to a file: a stage's, or those of all stages that go no further."""
 
 VERSION = 1
 """Of what the stages do: raised when the same settings give other records."""
@@ -85,8 +89,8 @@ class Stage:
         return [self.unit(body)] if self.split is None else self.split(body)
 
 
-def stage_named(name: str) -> StageName:
-    """The stage of that name.
+def stage_named(name: str) -> RecordsName:
+    """The stage of that name, or ``dropped``.
 
     Raises:
         InputError: There is none.
@@ -94,7 +98,12 @@ def stage_named(name: str) -> StageName:
     for stage in STAGES:
         if stage == name:
             return stage
-    raise InputError(f"there is no stage {name!r:.80}; there are {', '.join(STAGES)}")
+    if name == "dropped":
+        return "dropped"
+    raise InputError(
+        f"there is no stage {name!r:.80}; there are {', '.join(STAGES)}, or dropped for the records of all "
+        "stages that go no further"
+    )
 
 
 def source_of(recipe: PipelineRecipe) -> Iterator[tuple[object, Problem | Drop]]:

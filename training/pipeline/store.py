@@ -22,7 +22,7 @@ from typing import IO, Any, Literal, Self, TypeVar
 
 from genprm_sdk.errors import GenPRMError, InputError
 
-__all__ = ["FILE", "Row", "State", "Store", "StoreError", "digest"]
+__all__ = ["FILE", "Row", "State", "Store", "StoreError", "digest", "lock_folder"]
 
 T = TypeVar("T")
 
@@ -43,6 +43,12 @@ CREATE TABLE records (
 CREATE INDEX by_lineage ON records (lineage, state, key);
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
+
+ASIDE = "aside/"
+"""Before a lineage: that of its rows that are not used now, so that all who read the lineage pass them by."""
+
+INDEX = "CREATE INDEX IF NOT EXISTS by_parent ON records (lineage, parent)"
+"""No part of the tables, which earlier versions made without it."""
 
 State = Literal["done", "dropped"]
 
@@ -121,7 +127,7 @@ class Store:
         path = folder / FILE
         if read_only and not path.is_file():
             raise InputError(f"{folder} holds no run: there is no {FILE} in it")
-        lock = None if read_only else _take(folder)
+        lock = None if read_only else lock_folder(folder)
         connection: sqlite3.Connection | None = None
         try:
             address = f"{path.resolve().as_uri()}?mode={'ro' if read_only else 'rwc'}"
@@ -185,9 +191,13 @@ class Store:
                         written.set_result(None)
 
     def _write(self, rows: Sequence[tuple[Any, ...]]) -> None:
+        self._together(lambda: self._connection.executemany(INSERT, rows))
+
+    def _together(self, write: Callable[[], object]) -> None:
+        """Write as one transaction."""
         self._connection.execute("BEGIN IMMEDIATE")
         try:
-            self._connection.executemany(INSERT, rows)
+            write()
             self._connection.execute("COMMIT")
         except BaseException:
             if self._connection.in_transaction:
@@ -218,6 +228,50 @@ class Store:
         )
         return [(state, reason, n, u, s) for state, reason, n, u, s in await self._select(query, (lineage,))]
 
+    async def row(self, key: str) -> Row | None:
+        """The row of that key."""
+        found = await self._select(f"SELECT {COLUMNS} FROM records WHERE key = ?", (key,))
+        return Row(*found[0]) if found else None
+
+    async def use_only(self, lineage: str, keys: AsyncIterator[Sequence[str]]) -> None:
+        """Set aside the rows of a lineage that are not among the keys, and take back those that are.
+
+        Args:
+            lineage: The rows'.
+            keys: Pages of them; nothing changes before the last one has come.
+        """
+        await self._do(
+            lambda: self._connection.executescript(
+                "CREATE TEMP TABLE IF NOT EXISTS wanted (key TEXT PRIMARY KEY) WITHOUT ROWID;"
+                "DELETE FROM temp.wanted;"
+            )
+        )
+        statement = "INSERT OR IGNORE INTO temp.wanted VALUES (?)"
+        async for page in keys:
+            rows = [(key,) for key in page]
+            await self._do(lambda rows=rows: self._connection.executemany(statement, rows))  # type: ignore[misc]
+        await self._use(lineage, "key", "SELECT key FROM temp.wanted", ())
+
+    async def use_made_of(self, lineage: str, before: str) -> None:
+        """Set aside the rows of a lineage that were made from none that is used, and take back the others.
+
+        Args:
+            lineage: The rows'.
+            before: The lineage of what they were made from.
+        """
+        wanted = "SELECT key FROM records WHERE lineage = ? AND state = 'done'"
+        await self._use(lineage, "parent", wanted, (before,))
+
+    async def _use(self, lineage: str, column: str, wanted: str, values: Sequence[str]) -> None:
+        move = f"UPDATE records SET lineage = ? WHERE lineage = ? AND {column}"
+        aside = ASIDE + lineage
+
+        def write() -> None:
+            self._connection.execute(f"{move} NOT IN ({wanted})", (aside, lineage, *values))
+            self._connection.execute(f"{move} IN ({wanted})", (lineage, aside, *values))
+
+        await self._do(lambda: self._together(write))
+
     async def set_fact(self, name: str, value: str) -> None:
         """Keep a text under a name, in place of an earlier one."""
         statement = "INSERT OR REPLACE INTO facts (name, value) VALUES (?, ?)"
@@ -240,8 +294,12 @@ class Store:
             raise _named(error, self.path) from error
 
 
-def _take(folder: Path) -> IO[bytes]:
-    """The lock that lets one process write; the system frees it when that process ends, however it does."""
+def lock_folder(folder: Path) -> IO[bytes]:
+    """The lock that lets one process write; the system frees it when that process ends, however it does.
+
+    Raises:
+        InputError: Another process has it, or the folder cannot be made.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = (folder / "lock").open("ab")
@@ -280,6 +338,7 @@ def _prepare(connection: sqlite3.Connection, path: Path, read_only: bool) -> Non
         connection.executescript(
             f"BEGIN; PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {SCHEMA}; {TABLES} COMMIT;"
         )
+    connection.execute(INDEX)
 
 
 def _named(error: sqlite3.Error, path: Path) -> GenPRMError:

@@ -11,7 +11,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import IO, Any
@@ -45,6 +45,7 @@ async def run_worker(
     launch: str | None = None,
     processes: int = 1,
     hear: Callable[[dict[str, float]], None] = lambda progress: None,
+    inherited: Sequence[int] = (),
 ) -> None:
     """Run a job in a process of its own; cancelling asks it for a checkpoint and waits for that.
 
@@ -54,6 +55,8 @@ async def run_worker(
         launch: ``fsdp``, ``deepspeed`` or an accelerate configuration; None starts one plain process.
         processes: How many, with ``launch``.
         hear: Called with progress.
+        inherited: Open files that the process keeps open, too: a lock then lasts as long as it works, even
+            where who asked was killed.
 
     Raises:
         InputError: The job's input cannot be used.
@@ -69,6 +72,7 @@ async def run_worker(
             stdout=asyncio.subprocess.PIPE,
             stderr=errors,
             start_new_session=True,
+            pass_fds=inherited,
             limit=LONGEST_LINE,
         )
     answer: dict[str, Any] = {}

@@ -27,7 +27,7 @@ from genprm_sdk.prompt import Segment
 from .readings import LOG_LEAST, Reading, Readings, read_folder
 from .threads import Check, in_thread
 
-__all__ = ["LEAST_AGREEMENT", "TOLERANCES", "Parity", "compare", "parity"]
+__all__ = ["LEAST_AGREEMENT", "TOLERANCES", "Parity", "ParityError", "compare", "parity"]
 
 TOLERANCES = {"F32": 5e-4, "F16": 0.01, "BF16": 0.1, "Q8_0": 0.3}
 """How far log-probabilities may be off on average, by type. A fine-tuned bundled verifier's are off by
@@ -38,6 +38,16 @@ OUTLIER = 20
 
 LEAST_AGREEMENT = 0.9
 """Share of positions at which a file of a smaller type must find the same token likeliest."""
+
+MORE_EXACT = {
+    "F32": "no type is more exact: make sure that the model's folder is whole and of Qwen2's architecture",
+    "F16": "ask for bf16, q8_0 or f32 instead",
+    "BF16": "ask for f32 instead",
+    "Q8_0": "ask for f16 instead",
+}
+"""What to do about a file of a type that is too far off."""
+
+MORE_EXACT_THAN_SMALL = "ask for f16, q8_0 or a larger quantisation instead"
 
 CACHE = "f32"
 ROWS = 128
@@ -69,6 +79,18 @@ class Parity:
     verdicts: int
     largest_verdict: float | None
     tolerance: float | None
+
+
+class ParityError(ModelFileError):
+    """A file differs from its folder's model by more than is allowed.
+
+    Attributes:
+        found: By how much.
+    """
+
+    def __init__(self, message: str, found: Parity) -> None:
+        super().__init__(message)
+        self.found = found
 
 
 @dataclass
@@ -123,37 +145,47 @@ async def compare(
         threads: CPU threads of llama.cpp; by default the physical cores, one for a small model.
 
     Raises:
-        ModelFileError: They differ by more than is allowed, or cut a text into other tokens; or the file is
-            damaged.
+        ParityError: They differ by more than is allowed.
+        ModelFileError: They cut a text into other tokens; or the file is damaged.
         MissingExtraError: llama-cpp-python is not installed.
         InputError: The memory is too small for the file.
     """
-    found = await in_thread(partial(_compared, readings, file, tolerance, threads))
-    allowed = found.tolerance
-    if allowed is not None and not (found.mean <= allowed and found.largest <= OUTLIER * allowed):
-        raise _differs(
-            readings,
-            file,
-            f"log-probabilities are off by {found.mean:.2g} on average and by {found.largest:.2g} at most, "
-            f"and {allowed:g} and {OUTLIER * allowed:g} are allowed",
-        )
-    if allowed is None and found.agreement < LEAST_AGREEMENT:
-        raise _differs(
-            readings,
-            file,
-            f"they agree on the likeliest token at {found.agreement:.1%} of {found.positions} positions, and "
-            f"{LEAST_AGREEMENT:.0%} is the least",
-        )
+    found, kind = await in_thread(partial(_compared, readings, file, tolerance, threads))
+    reason = _too_far(found)
+    if reason is not None:
+        mend = MORE_EXACT.get(kind, MORE_EXACT_THAN_SMALL)
+        raise ParityError(_differing(readings, file, f"{reason}: {mend}"), found)
     return found
 
 
-def _differs(readings: Readings, file: Path, reason: str) -> ModelFileError:
-    return ModelFileError(f"{file.name} does not compute what {readings.folder} computes: {reason}")
+def _too_far(found: Parity) -> str | None:
+    """By how much more than is allowed a file is off, or None if it is not."""
+    allowed = found.tolerance
+    if allowed is None:
+        if found.agreement >= LEAST_AGREEMENT:
+            return None
+        return (
+            f"they agree on the likeliest token at {found.agreement:.1%} of {found.positions} positions, and "
+            f"{LEAST_AGREEMENT:.0%} is the least"
+        )
+    if found.mean <= allowed and found.largest <= OUTLIER * allowed:
+        return None
+    return (
+        f"log-probabilities are off by {found.mean:.2g} on average and by {found.largest:.2g} at most, "
+        f"and {allowed:g} and {OUTLIER * allowed:g} are allowed"
+    )
+
+
+def _differing(readings: Readings, file: Path, reason: str) -> str:
+    # A file that is compared before it gets its name is known to people by that name.
+    name = file.name.removesuffix(".part")
+    return f"{name} does not compute what {readings.folder} computes: {reason}"
 
 
 def _compared(
     readings: Readings, file: Path, tolerance: float | None, threads: int | None, check: Check
-) -> Parity:
+) -> tuple[Parity, str]:
+    """The differences, and the file's type."""
     cells = max(len(text.tokens) for text in readings.texts)
     metadata, kind = read_gguf_metadata(file), read_facts(file).quantisation
     check_memory(file, cells, cache_bytes_per_token(metadata, CACHE))
@@ -170,7 +202,7 @@ def _compared(
     try:
         if context.vocabulary.size != readings.size:
             reason = f"it has {context.vocabulary.size} entries, and the folder's model {readings.size}"
-            raise _differs(readings, file, reason)
+            raise ModelFileError(_differing(readings, file, reason))
         for text in readings.texts:
             _check_tokens(readings, text, context, file)
         for text in readings.texts:
@@ -178,10 +210,10 @@ def _compared(
             context.drop(0, 0)
     except BackendError as error:
         reason = f"{error}; F16 cannot hold what some models compute, and BF16 and Q8_0 can"
-        raise _differs(readings, file, reason) from error
+        raise ModelFileError(_differing(readings, file, reason)) from error
     finally:
         context.free()
-    return Parity(
+    found = Parity(
         texts=len(readings.texts),
         positions=sums.positions,
         largest=sums.largest,
@@ -191,6 +223,7 @@ def _compared(
         largest_verdict=max(verdicts, default=None),
         tolerance=TOLERANCES.get(kind) if tolerance is None else tolerance,
     )
+    return found, kind
 
 
 def _check_tokens(readings: Readings, text: Reading, context: Context, file: Path) -> None:

@@ -22,6 +22,7 @@ from ..pipeline.dataset import read_conversations
 from ..pipeline.recipe import PipelineRecipe
 from ..pipeline.run import export, read_status
 from ..pipeline.stages import STAGES, StageName
+from ..pipeline.store import lock_folder
 from .launching import run_worker
 from .runs import IDENTITY, Folder
 
@@ -90,34 +91,36 @@ async def run_tuning(
         hear: Called with progress.
 
     Raises:
-        InputError: A stage's input is not there or cannot be used, or its folder was begun otherwise.
+        InputError: A stage's input is not there or cannot be used, its folder was begun otherwise, or another
+            process works in the run's.
         TrainingError: A training process failed; its last checkpoint is kept.
         ModelFileError: A written file does not compute what the model computes.
     """
-    for stage in stages:
-        if getattr(recipe, stage) is not None:
-            await _timed(stage, recipe, folder, hear)
+    with await asyncio.to_thread(lock_folder, folder) as lock:
+        for stage in stages:
+            if getattr(recipe, stage) is not None:
+                await _timed(stage, recipe, folder, hear, lock.fileno())
     return await tuning_status(recipe, folder)
 
 
-async def _timed(stage: TuningName, recipe: PipelineRecipe, folder: Path, hear: Hear) -> None:
+async def _timed(stage: TuningName, recipe: PipelineRecipe, folder: Path, hear: Hear, lock: int) -> None:
     run = await asyncio.to_thread(Folder, folder / stage)
     started, finished = time.monotonic(), run.finished
     try:
-        await _run(stage, recipe, folder, hear)
+        await _run(stage, recipe, folder, hear, lock)
     finally:
         if not finished:
             run.tell(seconds=run.state().get("seconds", 0.0) + time.monotonic() - started)
 
 
-async def _run(stage: TuningName, recipe: PipelineRecipe, folder: Path, hear: Hear) -> None:
+async def _run(stage: TuningName, recipe: PipelineRecipe, folder: Path, hear: Hear, lock: int) -> None:
     if stage == "sft":
         assert recipe.sft is not None
-        await _train(stage, recipe.base, recipe.sft, folder, hear)
+        await _train(stage, recipe.base, recipe.sft, folder, hear, lock)
     elif stage == "rl":
         assert recipe.rl is not None
         before = recipe.base if recipe.sft is None else _model_of(folder, "sft")
-        await _train(stage, before, recipe.rl, folder, hear)
+        await _train(stage, before, recipe.rl, folder, hear, lock)
     else:
         await _export(recipe, folder, hear)
 
@@ -145,7 +148,9 @@ def _status(recipe: PipelineRecipe, folder: Path) -> list[TuningStatus]:
     return found
 
 
-async def _train(stage: TuningName, model: str | None, settings: Frozen, folder: Path, hear: Hear) -> None:
+async def _train(
+    stage: TuningName, model: str | None, settings: Frozen, folder: Path, hear: Hear, lock: int
+) -> None:
     out = folder / stage
     data = await _data(folder, out)
     job: dict[str, Any] = {
@@ -163,7 +168,7 @@ async def _train(stage: TuningName, model: str | None, settings: Frozen, folder:
 
     hear(TuningProgress(stage, "loading the model"))
     launch, processes = getattr(settings, "launch", None), getattr(settings, "processes", 1)
-    await run_worker(job, out, launch=launch, processes=processes, hear=tell)
+    await run_worker(job, out, launch=launch, processes=processes, hear=tell, inherited=(lock,))
 
 
 async def _data(folder: Path, out: Path) -> Path:

@@ -86,11 +86,13 @@ def test_a_file_is_read_line_by_line_and_bad_lines_are_named(tmp_path: Path) -> 
         json.dumps({"problem": "a\0b", "answer": "1"}),
         "",
         json.dumps({"question": "Q", "final_answer": "x"}),
+        "[" * 200_000,
+        json.dumps({"problem": "P", "answer": [3]}),
     ]
     path.write_text("\n".join(lines))
     found = [record for _, record in file_problems(path)]
     assert [each.answer for each in found if isinstance(each, Problem)] == ["7", "x"]
-    assert [each.detail.partition(":")[2][0] for each in found if isinstance(each, Drop)] == list("23456")
+    assert [each.detail.partition(":")[2][0] for each in found if isinstance(each, Drop)] == list("2345691")
     assert len(list(file_problems(path, limit=1))) == 1
 
 

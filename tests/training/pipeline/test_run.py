@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,9 +22,11 @@ from genprm_sdk.training.pipeline import (
     read_status,
     run_pipeline,
 )
-from genprm_sdk.training.pipeline.recipe import save_pipeline_recipe
+from genprm_sdk.training.pipeline.recipe import ProblemsRecipe, save_pipeline_recipe
 from genprm_sdk.training.pipeline.records import Conversation, Labelled
+from genprm_sdk.training.pipeline.run import export_dropped
 from genprm_sdk.training.pipeline.stages import STAGES, StageName
+from genprm_sdk.training.pipeline.store import Store
 
 pytestmark = pytest.mark.anyio
 
@@ -91,6 +96,120 @@ async def test_other_settings_repeat_only_what_they_decide(
     sums.write_problems(problems, 8)
     more = await run_pipeline(sums.sums_recipe(problems), out, load=model.load)
     assert kept(more)["problems"] == kept(first)["problems"] + 2
+
+
+def sources(target: Path) -> list[tuple[str, str]]:
+    records = map(json.loads, target.read_text().splitlines())
+    return sorted((record["source"], record["answer"]) for record in records)
+
+
+Change = Callable[[], Callable[[], None]]
+
+
+def spoiled(problems: Path) -> Change:
+    """Give a file a line that is none and a wrong answer; returns what mends it, and that what undoes it."""
+    right = problems.read_text()
+    lines = right.splitlines()
+    wrong = [lines[0], "{", lines[2].replace('"11"', '"12"'), *lines[3:]]
+    assert wrong[2] != lines[2]
+
+    def spoil() -> None:
+        problems.write_text("\n".join(wrong))
+
+    def mend() -> Callable[[], None]:
+        problems.write_text(right)
+        return spoil
+
+    spoil()
+    return mend
+
+
+async def test_a_mended_file_leaves_nothing_of_what_it_was(
+    sums: ModuleType, problems: Path, tmp_path: Path
+) -> None:
+    out, target, model = tmp_path / "out", tmp_path / "target.jsonl", sums.Sums()
+    recipe = sums.sums_recipe(problems)
+    mend = spoiled(problems)
+    first = await run_pipeline(recipe, out, load=model.load)
+    assert first[0].dropped == {"the record is no JSON": 1}
+    assert await export_dropped(out, target) >= 1
+    spoil = mend()
+    mended = await run_pipeline(recipe, out, load=model.load)
+    whole = await run_pipeline(recipe, tmp_path / "whole", load=sums.Sums().load)
+    assert mended[0].dropped == {}
+    assert [replace(each, seconds=0.0) for each in mended] == [replace(each, seconds=0.0) for each in whole]
+    await export(out, target, "problems")
+    assert sources(target) == [(f"problems.jsonl:{n + 1}", str(4 * n + 3)) for n in range(6)]
+    await export(out, target)
+    await export(tmp_path / "whole", tmp_path / "whole.jsonl")
+    assert target.read_text() == (tmp_path / "whole.jsonl").read_text()
+    asked = model.generations
+    spoil()
+    assert await run_pipeline(recipe, out, load=model.load) == first
+    assert model.generations == asked
+
+
+async def test_only_the_worlds_that_the_recipe_names_go_on(sums: ModuleType, tmp_path: Path) -> None:
+    async def collected(**worlds: int) -> list[str]:
+        problems = ProblemsRecipe(worlds=worlds)
+        recipe = sums.sums_recipe(tmp_path).model_copy(update={"problems": problems})
+        await run_pipeline(recipe, tmp_path, stages=["problems"], load=sums.Sums().load)
+        await export(tmp_path, tmp_path / "target.jsonl", "problems")
+        return [source for source, _ in sources(tmp_path / "target.jsonl")]
+
+    assert await collected(arithmetic=3) == ["arithmetic/0", "arithmetic/1", "arithmetic/2"]
+    assert await collected(dyck=2) == ["dyck/0", "dyck/1"]
+    assert await collected(arithmetic=1, dyck=2) == ["arithmetic/0", "dyck/0", "dyck/1"]
+
+
+async def test_dropped_records_say_why_and_which_problem_they_are_of(
+    sums: ModuleType, problems: Path, tmp_path: Path
+) -> None:
+    out, target = tmp_path / "out", tmp_path / "dropped.jsonl"
+    recipe = sums.sums_recipe(problems, labels={"kind": "ratio", "threshold": 1.4})
+    statuses = await run_pipeline(recipe, out, load=sums.Sums().load)
+    found = {status.stage: status.dropped for status in statuses if status.dropped}
+    assert await export_dropped(out, target) == sum(sum(each.values()) for each in found.values()) > 0
+    records = [json.loads(line) for line in target.read_text().splitlines()]
+    assert {record["stage"] for record in records} == set(found)
+    assert all(record["problem"].startswith("problems.jsonl:") for record in records)
+    assert all(record["reason"] in found[record["stage"]] and record["key"] for record in records)
+    with pytest.raises(InputError, match=r"must end in \.jsonl"):
+        await export_dropped(out, tmp_path / "dropped.parquet")
+
+
+async def test_an_export_of_no_run_or_stage_or_to_no_folder_is_refused(
+    sums: ModuleType, problems: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    async with await Store.open(out):
+        pass
+    for stage in ("dataset", "label"):
+        with pytest.raises(InputError, match="holds no run yet"):
+            await export(out, tmp_path / "x.jsonl", stage)
+    await run_pipeline(sums.sums_recipe(problems), out, load=sums.Sums().load)
+    with pytest.raises(InputError, match="there is no stage 'nope'"):
+        await export(out, tmp_path / "x.jsonl", "nope")  # type: ignore[arg-type]
+    for name in ("x.jsonl", "x.parquet"):
+        with pytest.raises(InputError, match=r"none does not exist: make it first"):
+            await export(out, tmp_path / "none" / name)
+        (tmp_path / name).mkdir()
+        with pytest.raises(InputError, match="is a folder"):
+            await export(out, tmp_path / name)
+
+
+async def test_a_run_is_accepted_once_it_alone_may_write(
+    sums: ModuleType, problems: Path, tmp_path: Path
+) -> None:
+    heard: list[str] = []
+    recipe, model = sums.sums_recipe(problems), sums.Sums()
+    async with await Store.open(tmp_path / "out"):
+        with pytest.raises(InputError, match="another process"):
+            await run_pipeline(recipe, tmp_path / "out", accepted=lambda: heard.append("early"))
+    await run_pipeline(
+        recipe, tmp_path / "out", stages=[], load=model.load, accepted=lambda: heard.append("accepted")
+    )
+    assert heard == ["accepted"]
 
 
 @pytest.mark.parametrize("compare", ["every", "first_error"])
@@ -205,13 +324,29 @@ def test_recipes_are_read_and_written(sums: ModuleType, tmp_path: Path) -> None:
         ),
         ("name: a\nproblems: {}\npolicy: {model: m}\nteacher: {model: m}", "either `worlds` or a `file`"),
         ("name: a\nproblems: {file: f}\npolicy: {model: m, top_p: 2}\nteacher: {model: m}", "top_p must be"),
-        ("name: a\nproblems: {file: f}\npolicy: {model: m}\nteacher: {model: m}\nk: 3", "k: Extra inputs"),
+        ("name: a\nproblems: {file: f}\npolicy: {model: m}\nteacher: {model: m}\nk: 3", "k: there is no"),
     ],
 )
 def test_wrong_recipes_are_named(text: str, complaint: str, tmp_path: Path) -> None:
     path = tmp_path / "wrong.yaml"
     path.write_text(text)
     with pytest.raises(InputError, match=complaint):
+        load_pipeline_recipe(str(path))
+
+
+@pytest.mark.parametrize(
+    ("key", "complaint"),
+    [
+        ("polcy: {}", "polcy: there is no such key: did you mean `policy`? There are name, seed,"),
+        ("rollouts: {darws: 3}", "rollouts.darws: there is no such key: did you mean `draws`?"),
+        ("sft: {lora: {zzz: 3}}", "sft.lora.zzz: there is no such key: there are rank,"),
+        ("monte_carlo: {sequential: {wav: 3}}", "did you mean `wave`?"),
+    ],
+)
+def test_an_unknown_key_names_those_there_are(key: str, complaint: str, tmp_path: Path) -> None:
+    path = tmp_path / "wrong.yaml"
+    path.write_text(f"name: a\nproblems: {{file: f}}\npolicy: {{model: m}}\nteacher: {{model: m}}\n{key}\n")
+    with pytest.raises(InputError, match=re.escape(complaint)):
         load_pipeline_recipe(str(path))
 
 

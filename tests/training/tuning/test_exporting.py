@@ -122,7 +122,10 @@ async def test_a_file_that_computes_something_else_is_not_released(
     mini: Path, conversations: Conversations, tmp_path: Path
 ) -> None:
     (tmp_path / "mini-Q8_0.gguf").write_bytes(b"old")
-    with pytest.raises(ModelFileError, match=r"mini-Q8_0\.gguf.* does not compute what"):
+    mend = (
+        r"^mini-Q8_0\.gguf does not compute what .*: ask for f16 instead; the figures are in .*parity\.json"
+    )
+    with pytest.raises(ModelFileError, match=mend):
         await export_folder(
             mini,
             tmp_path,
@@ -136,9 +139,11 @@ async def test_a_file_that_computes_something_else_is_not_released(
         )
     assert names(tmp_path) == {"mini-F16.gguf", "mini-Q8_0.gguf", "parity.json"}
     assert (tmp_path / "mini-Q8_0.gguf").read_bytes() == b"old"
-    assert list(json.loads((tmp_path / "parity.json").read_text(encoding="utf-8"))["files"]) == [
-        "mini-F16.gguf"
-    ]
+    figures = json.loads((tmp_path / "parity.json").read_text(encoding="utf-8"))
+    assert list(figures["files"]) == ["mini-F16.gguf"]
+    refused = figures["refused"]["mini-Q8_0.gguf"]
+    assert refused["quantization"] == "Q8_0"
+    assert refused["parity"]["mean"] > refused["parity"]["tolerance"] == 1e-6
 
 
 @pytest.mark.parametrize("moment", ["running", "writing wide-F16", "comparing wide-F16", "writing wide-Q4"])

@@ -7,7 +7,7 @@ loads neither Ray nor pyarrow. What a stage does, and how rows are kept, is not 
 
 from __future__ import annotations
 
-from .orders import RaySettings
+from .orders import ClusterError, RaySettings
 from .spread import SPREADABLE, RaySpread
 
-__all__ = ["SPREADABLE", "RaySettings", "RaySpread"]
+__all__ = ["SPREADABLE", "ClusterError", "RaySettings", "RaySpread"]

@@ -22,9 +22,9 @@ from typing import Any
 import ray
 from ray.exceptions import RayError, RayTaskError
 
-from genprm_sdk.errors import BackendError, GenPRMError, InputError
+from genprm_sdk.errors import BackendError, GenPRMError
 
-from .orders import Fault, Order, RaySettings
+from .orders import ClusterError, Fault, Order, RaySettings
 from .workers import conduct, on_node
 
 __all__ = ["Cluster"]
@@ -75,7 +75,7 @@ class Cluster:
         """Have the units of a folder made; see ``conduct``.
 
         Raises:
-            InputError: There is no such cluster, or it is too small.
+            ClusterError: There is no such cluster, or it is too small.
         """
         if not ray.is_initialized():
             self._start()
@@ -155,7 +155,7 @@ class Cluster:
             why = str(error).strip().partition("\n")[0].rstrip(".")
             if address is None:
                 raise BackendError(f"Ray does not start on this machine: {why}") from error
-            raise InputError(
+            raise ClusterError(
                 f"there is no Ray at {address}: {why}; start it there (`ray start`), or leave the address out"
             ) from error
 
@@ -174,7 +174,7 @@ class Cluster:
         cpus = sum(node.get("CPU", 0.0) for node in nodes)
         needed = settings.workers * settings.cpus_per_worker + SPARE_CPUS
         if rooms < settings.workers or cpus < needed:
-            raise InputError(
+            raise ClusterError(
                 f"Ray has room for {rooms:g} workers with {settings.cpus_per_worker:g} CPUs and "
                 f"{settings.gpus_per_worker:g} GPUs, and {cpus:g} CPUs in all: {settings.workers} workers "
                 f"need {needed:g}, {SPARE_CPUS} of them to move data; add machines, or use fewer workers"

@@ -20,7 +20,7 @@ from genprm_sdk.types import Frozen
 from ..recipe import PipelineRecipe
 from ..stages import StageName
 
-__all__ = ["IN", "OUT", "Fault", "Order", "RaySettings"]
+__all__ = ["IN", "OUT", "ClusterError", "Fault", "Order", "RaySettings"]
 
 IN = "in"
 """The folder of what is to be made, in a stage's own."""
@@ -37,6 +37,10 @@ RAISED: dict[Kind, type[GenPRMError]] = {
     "sandbox": SandboxError,
     "backend": BackendError,
 }
+
+
+class ClusterError(InputError):
+    """There is no such cluster, or no room in it; there may be later."""
 
 
 class RaySettings(Frozen):
