@@ -24,6 +24,7 @@ from .metrics import (
     Estimate,
     Metric,
     Tally,
+    averaged,
     estimate_of,
     resampled,
     row_of,
@@ -147,6 +148,7 @@ def compare(first: Run, second: Run, seed: int = 0) -> Comparison:
     for mine, theirs in pairs:
         rows.setdefault(mine.subset, []).append([*row_of(mine), *row_of(theirs)])
     tallies = {subset: Tally.of_rows(paired) for subset, paired in rows.items()}
+    counted = [tally for subset, tally in tallies.items() if averaged(benchmark, subset)]
     metrics = METRICS[benchmark]
     part = benchmark in DEFINED_IN_PART
     return Comparison(
@@ -156,9 +158,7 @@ def compare(first: Run, second: Run, seed: int = 0) -> Comparison:
         only_first=len(first.outcomes) - len(pairs),
         only_second=len(second.outcomes) - len(pairs),
         subsets={subset: differences(metrics, [tally], seed) for subset, tally in tallies.items()},
-        average=differences(metrics, list(tallies.values()), seed, where_defined=part)
-        if len(tallies) > 1
-        else None,
+        average=differences(metrics, counted, seed, where_defined=part) if len(tallies) > 1 else None,
     )
 
 
@@ -206,6 +206,8 @@ def differences(
         seed: Of the resamples.
         where_defined: Whether the mean is over the subsets that have the metric in both runs.
     """
+    if not subsets:
+        return dict.fromkeys(metrics, Difference(first=None, second=None, difference=UNKNOWN))
     width = subsets[0].rows.shape[1] // 2
     sums = [tally.sum for tally in subsets]
     draws = resampled(subsets, seed)

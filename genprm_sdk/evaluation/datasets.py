@@ -22,13 +22,16 @@ from ..errors import InputError
 from ..types import Solution, first_message
 from .reading import Broken, Record, encodable, read_file, read_records, unique_key
 
-__all__ = ["BENCHMARKS", "SCORED_BY_STEPS", "Benchmark", "Item", "Unreadable", "load"]
+__all__ = ["BENCHMARKS", "SCORED_BY_STEPS", "UNCLASSIFIED", "Benchmark", "Item", "Unreadable", "load"]
 
 Benchmark = Literal["bigbench-mistake", "labelled", "prmbench", "processbench"]
 """What a file of labelled solutions may be."""
 
 SCORED_BY_STEPS: frozenset[Benchmark] = frozenset({"labelled", "prmbench"})
 """Where every labelled step counts, not only the first wrong one."""
+
+UNCLASSIFIED = "(no classification)"
+"""Where PRMBench's records go whose classification cannot be read; it is no class of the average."""
 
 Text = Annotated[str, Field(min_length=1)]
 
@@ -56,7 +59,14 @@ class Item:
 
 @dataclass(frozen=True)
 class Unreadable:
-    """A record that cannot be used; it counts as wrong wherever its label could belong."""
+    """A record that cannot be used; it counts as wrong wherever its label could belong.
+
+    Attributes:
+        key: The subset, a slash, and the record's number in its file.
+        subset: As an ``Item``'s; of PRMBench, ``UNCLASSIFIED`` where the classification cannot be read.
+        reason: Why it cannot be used.
+        place: Where the record stands.
+    """
 
     key: str
     subset: str
@@ -81,8 +91,10 @@ class BenchmarkRecord(BaseModel):
     def labels(self) -> tuple[bool, ...] | None:
         return None
 
-    def subset(self) -> str | None:
-        return None
+    @classmethod
+    def subset(cls, value: object, file: str) -> str:
+        """The subset of a record that may be of any other form, given the name of its file."""
+        return file
 
 
 class ProcessBenchRecord(BenchmarkRecord):
@@ -136,8 +148,10 @@ class PRMBenchRecord(BenchmarkRecord):
     def labels(self) -> tuple[bool, ...]:
         return tuple(number not in self.error_steps for number in range(1, len(self.steps) + 1))
 
-    def subset(self) -> str:
-        return self.classification
+    @classmethod
+    def subset(cls, value: object, file: str) -> str:
+        classification = value.get("classification") if isinstance(value, dict) else None
+        return classification if isinstance(classification, str) and classification else UNCLASSIFIED
 
 
 class LabelledRecord(BenchmarkRecord):
@@ -193,8 +207,10 @@ def load(benchmark: Benchmark, path: Path, limit: int | None = None) -> list[Ite
         limit: At most so many records of each file.
 
     Raises:
-        InputError: Nothing is there, or nothing of it is a record of this benchmark.
+        InputError: There is no such benchmark, nothing is there, or nothing of it is a record of it.
     """
+    if benchmark not in BENCHMARKS:
+        raise InputError(f"{benchmark!r:.80} is no benchmark: give one of {', '.join(BENCHMARKS)}")
     items: list[Item | Unreadable] = []
     used: Counter[str] = Counter()
     for file in files(path):
@@ -217,18 +233,19 @@ def files(path: Path) -> list[Path]:
 def read_subset(
     benchmark: Benchmark, file: Path, limit: int | None, used: Counter[str]
 ) -> Iterator[Item | Unreadable]:
-    name = encodable(file.stem)
+    name, form = encodable(file.stem), BENCHMARKS[benchmark]
     for record in read_records(read_file(file), str(file))[:limit]:
         number = f"record-{record.place.number}"
+        subset = form.subset(record.value if isinstance(record, Record) else None, name)
         try:
-            item = interpret(BENCHMARKS[benchmark], record, name, number)
+            item = interpret(form, record, subset, number)
         except InputError as error:
-            yield Unreadable(unique_key(f"{name}/{number}", used), name, str(error), str(record.place))
+            yield Unreadable(unique_key(f"{subset}/{number}", used), subset, str(error), str(record.place))
         else:
             yield replace(item, key=unique_key(item.key, used))
 
 
-def interpret(form: type[BenchmarkRecord], record: Record | Broken, name: str, number: str) -> Item:
+def interpret(form: type[BenchmarkRecord], record: Record | Broken, subset: str, number: str) -> Item:
     if isinstance(record, Broken):
         raise InputError(record.message)
     if not isinstance(record.value, dict):
@@ -243,7 +260,6 @@ def interpret(form: type[BenchmarkRecord], record: Record | Broken, name: str, n
     if expected is not None and expected >= len(solution.steps):
         last = len(solution.steps) - 1
         raise InputError(f"the label says that step {expected} is wrong, but the last step is {last}")
-    subset = fields.subset() or name
     return Item(
         key=f"{subset}/{number if identifier is None else identifier}",
         subset=subset,

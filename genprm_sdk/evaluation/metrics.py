@@ -2,7 +2,9 @@
 
 Each record adds a row of nine counts, and every metric is a function of the rows' sum. Records with equal
 rows cannot be told apart, so a bootstrap that draws records with replacement is a multinomial draw over
-distinct rows; it is the same distribution. The steps of one record are always drawn together.
+distinct rows; it is the same distribution. The steps of one record are always drawn together. A resample in
+which a subset has no record of one kind has no value, and none as a mean over subsets; an interval is that of
+the resamples with a value, and there is none where these are few (``LEAST_DEFINED``).
 
 Sources. ProcessBench (QwenLM/ProcessBench): ``acc_error`` over erroneous solutions, ``acc_correct`` over
 correct ones, F1 their harmonic mean; published averages are unweighted means of the subsets' F1.
@@ -24,7 +26,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from ..types import Frozen
-from .datasets import Benchmark
+from .datasets import UNCLASSIFIED, Benchmark
 from .outcome import Outcome
 
 __all__ = [
@@ -36,6 +38,7 @@ __all__ = [
     "Row",
     "Scores",
     "Tally",
+    "averaged",
     "estimate",
     "estimate_average",
     "estimate_of",
@@ -55,6 +58,12 @@ MOST_DRAWS = 1_000_000
 
 AT_ONCE = 500
 LEVEL = 0.95
+
+LEAST_DEFINED = 0.6
+"""Of the resamples must have a value, or there is no interval: it would speak for the few that chance left.
+
+Not one half, which is where two records of different kinds are: chance would decide about their interval.
+"""
 
 
 class Row(NamedTuple):
@@ -235,7 +244,14 @@ DEFINED_IN_PART: frozenset[Benchmark] = frozenset({"prmbench"})
 
 
 class Estimate(Frozen):
-    """A number with its 95% interval; None where no record can tell."""
+    """A number with its 95% interval; None where no record can tell.
+
+    Attributes:
+        value: The number.
+        low: The interval's lower end; None also where too few resamples have a value (``LEAST_DEFINED``), as
+            with very small subsets, or many of them.
+        high: Its upper end, or None with the lower one.
+    """
 
     value: float | None = Field(ge=-1, le=1)
     low: float | None = Field(ge=-1, le=1)
@@ -301,8 +317,10 @@ def estimate_average(metric: Metric, subsets: Sequence[Tally], seed: int = 0) ->
 
 
 def estimate_of(value: float, resamples: Array) -> Estimate:
-    """A number with the interval that holds 95% of its resamples."""
+    """A number with the interval that holds 95% of its resamples, if enough of them have a value."""
     # A resample without a single record of one kind has no value for that kind.
+    if np.count_nonzero(~np.isnan(resamples)) < LEAST_DEFINED * len(resamples):
+        return Estimate(value=value, low=None, high=None)
     tail = (1 - LEVEL) / 2
     low, high = np.nanquantile(resamples, [tail, 1 - tail])
     return Estimate(value=value, low=float(low), high=float(high))
@@ -329,5 +347,13 @@ def score_subsets(
         name: Scores(records=tally.total, metrics=means(metrics, [tally], [draw], where_defined=False))
         for (name, tally), draw in zip(subsets.items(), draws, strict=True)
     }
-    part = benchmark in DEFINED_IN_PART
-    return scores, means(metrics, tallies, draws, where_defined=part) if len(tallies) > 1 else None
+    if len(tallies) == 1:
+        return scores, None
+    used = [averaged(benchmark, name) for name in subsets]
+    counted, drawn = list(compress(tallies, used)), list(compress(draws, used))
+    return scores, means(metrics, counted, drawn, where_defined=benchmark in DEFINED_IN_PART)
+
+
+def averaged(benchmark: Benchmark, subset: str) -> bool:
+    """Whether a subset is one of those that the benchmark's average is over."""
+    return benchmark != "prmbench" or subset != UNCLASSIFIED

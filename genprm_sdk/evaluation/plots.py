@@ -56,7 +56,8 @@ def scaling_chart(metric: str, across: str, curves: Mapping[str, Sequence[Point]
         chart.name(name, colour)
         chart.line([(x, value.value or 0.0) for x, value in drawn], colour, dashed=name == AVERAGE)
         for x, value in drawn:
-            chart.whisker(x, value.low or 0.0, value.high or 0.0, colour)
+            if value.low is not None and value.high is not None:
+                chart.whisker(x, value.low, value.high, colour)
             chart.dot(x, value.value or 0.0, colour, said=f"{name}: {100 * (value.value or 0.0):.1f}%")
     return chart
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from pydantic import Field
 
+from ..errors import InputError
 from ..types import Frozen, Usage
 from .datasets import SCORED_BY_STEPS, Benchmark
 from .metrics import Estimate, Scores, Tally, score, score_subsets
@@ -66,7 +67,13 @@ def failure_of(outcome: Outcome, benchmark: Benchmark) -> str | None:
 
 
 def summarise(settings: Settings, outcomes: Sequence[Outcome]) -> Summary:
-    """Score a run."""
+    """Score a run.
+
+    Raises:
+        InputError: There are no results.
+    """
+    if not outcomes:
+        raise InputError("there is no result to score: give at least one outcome")
     benchmark, seed = settings.benchmark, settings.seed
     tallies = {name: Tally.of(group) for name, group in by_subset(outcomes).items()}
     subsets, average = score_subsets(benchmark, tallies, seed)

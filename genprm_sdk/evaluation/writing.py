@@ -28,6 +28,9 @@ __all__ = [
 
 PLOTS = "plots"
 POOLED = "all as one"
+INTERVALS = (
+    "Intervals: percentile bootstrap over records; none (–) where too many resamples lack one kind of record."
+)
 
 
 def shown_share(share: float | None) -> str:
@@ -37,7 +40,7 @@ def shown_share(share: float | None) -> str:
 
 def shown_interval(estimate: Estimate) -> str:
     """In per cent."""
-    return "–" if estimate.value is None else f"{shown_share(estimate.low)} to {shown_share(estimate.high)}"
+    return "–" if estimate.low is None else f"{shown_share(estimate.low)} to {shown_share(estimate.high)}"
 
 
 def result_rows(summary: Summary) -> Iterator[tuple[str, int, Mapping[str, Estimate]]]:
@@ -63,7 +66,7 @@ def results_table(summary: Summary) -> Table:
         for number, (metric, found) in enumerate(metrics.items())
     ]
     columns = ("subset", "records", "metric", "%", "95% interval")
-    return Table("Results", columns, rows, "Intervals: percentile bootstrap over records.")
+    return Table("Results", columns, rows, INTERVALS)
 
 
 def scaling_table(title: str, across: str, curves: Mapping[str, Sequence[Point]]) -> Table:

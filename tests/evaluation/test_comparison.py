@@ -11,6 +11,8 @@ from hypothesis import given, settings
 from genprm_sdk.errors import InputError
 from genprm_sdk.evaluation import Benchmark, Settings, compare, read_run
 from genprm_sdk.evaluation.comparison import Run
+from genprm_sdk.evaluation.datasets import UNCLASSIFIED
+from genprm_sdk.evaluation.metrics import Estimate
 from genprm_sdk.evaluation.outcome import Outcome
 from genprm_sdk.evaluation.store import ResultStore
 from genprm_sdk.evaluation.summary import summarise
@@ -40,7 +42,8 @@ def test_a_run_does_not_differ_from_itself(made: list[Outcome]) -> None:
         for each in metrics.values():
             assert each.first == each.second
             if each.first is not None:
-                assert (each.difference.value, each.difference.low, each.difference.high) == (0, 0, 0)
+                assert each.difference.value == 0
+                assert (each.difference.low, each.difference.high) in ((0, 0), (None, None))
 
 
 @given(outcomes())
@@ -57,7 +60,10 @@ def test_both_sides_are_the_runs_own_scores_and_turn_round(made: list[Outcome]) 
                 assert each.first == pytest.approx(first.subsets[subset].metrics[name].value)
                 assert each.second == pytest.approx(second.subsets[subset].metrics[name].value)
                 assert each.difference.value == pytest.approx(-(mirror.difference.value or 0))
-                assert each.difference.low == pytest.approx(-(mirror.difference.high or 0), abs=0.25)
+                if each.difference.low is None:
+                    assert mirror.difference.high is None
+                else:
+                    assert each.difference.low == pytest.approx(-(mirror.difference.high or 0), abs=0.25)
 
 
 def test_the_interval_is_that_of_paired_records() -> None:
@@ -91,6 +97,28 @@ def test_pairs_are_surer_than_runs_apart() -> None:
     assert apart.low is not None
     assert apart.high is not None
     assert apart.high - apart.low < 0.2
+
+
+def test_many_small_subsets_differ_without_an_interval() -> None:
+    made = [
+        outcome_of_scores(f"s{n}/{kind}", f"s{n}", [[0.0 if kind == 0 else 1.0]], kind)
+        for n in range(26)
+        for kind in (0, None)
+    ]
+    found = compare(run_of(made), run_of(made)).average
+    assert found is not None
+    assert found["f1"].first == found["f1"].second == 1.0
+    assert found["f1"].difference == Estimate(value=0.0, low=None, high=None)
+
+
+def test_what_has_no_classification_is_no_class_of_the_average() -> None:
+    made = [outcome_of_scores(f"a/{n}", "a", [[1.0], [0.0]], 1, [True, False]) for n in range(3)]
+    lost = Outcome(key=f"{UNCLASSIFIED}/record-4", subset=UNCLASSIFIED, labelled=False, error="torn")
+    found = compare(run_of([*made, lost], "prmbench"), run_of([*made, lost], "prmbench"))
+    assert found.average is not None
+    assert found.average["score"].first == 1.0
+    nothing = compare(run_of([lost], "prmbench"), run_of([lost], "prmbench"))
+    assert nothing.average is None
 
 
 def test_only_records_that_both_have_count() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from genprm_sdk.errors import InputError
-from genprm_sdk.evaluation.datasets import Benchmark, Item, Unreadable, load
+from genprm_sdk.evaluation.datasets import UNCLASSIFIED, Benchmark, Item, Unreadable, load
 
 PB = {
     "id": "gsm8k-1",
@@ -95,6 +95,10 @@ def test_a_folder_is_its_files_and_limit_is_for_each(tmp_path: Path) -> None:
 
 
 def test_the_wrong_benchmark_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(
+        InputError, match="'nonsense' is no benchmark: give one of bigbench-mistake, labelled"
+    ):
+        load("nonsense", tmp_path)  # type: ignore[arg-type]
     with pytest.raises(InputError, match=r"no usable bigbench-mistake record; .*f\.jsonl:1: input"):
         load("bigbench-mistake", write(tmp_path / "f.jsonl", PB))
     empty = tmp_path / "empty"
@@ -152,6 +156,19 @@ def test_one_classification_in_two_files_keeps_its_keys_apart(tmp_path: Path) ->
     write(tmp_path / "a.jsonl", PRM)
     write(tmp_path / "b.jsonl", PRM)
     assert [item.key for item in load("prmbench", tmp_path)] == ["circular/p1", "circular/p1#2"]
+
+
+def test_an_unusable_record_stays_in_its_classification(tmp_path: Path) -> None:
+    short = PRM | {"modified_process": ["a"]}
+    unnamed = {key: value for key, value in PRM.items() if key != "classification"}
+    items = load(
+        "prmbench", write(tmp_path / "any.jsonl", PRM, short, unnamed, PRM | {"classification": 3}, "{")
+    )
+    assert [(item.key, item.subset) for item in items] == [
+        ("circular/p1", "circular"),
+        ("circular/record-2", "circular"),
+        *[(f"{UNCLASSIFIED}/record-{number}", UNCLASSIFIED) for number in (3, 4, 5)],
+    ]
 
 
 def test_labelled_records(tmp_path: Path) -> None:

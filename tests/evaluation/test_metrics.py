@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from genprm_sdk.errors import InputError
+from genprm_sdk.evaluation.datasets import UNCLASSIFIED
 from genprm_sdk.evaluation.metrics import (
     METRICS,
     Row,
@@ -21,6 +23,8 @@ from genprm_sdk.evaluation.metrics import (
     score_subsets,
 )
 from genprm_sdk.evaluation.outcome import Outcome, StepOutcome
+from genprm_sdk.evaluation.settings import Settings
+from genprm_sdk.evaluation.summary import summarise
 from genprm_sdk.types import Label, ReportVerdict
 
 
@@ -106,11 +110,10 @@ def test_the_order_of_records_does_not_matter(outcomes: list[Outcome], random: o
 def test_an_estimate_lies_in_its_interval_and_in_bounds(counts: Tally, which: tuple, seed: int) -> None:  # type: ignore[type-arg]
     metric = METRICS[which[0]][which[1]]
     result = estimate(metric, counts, seed)
-    if result.value is None:
-        assert result.low is None
+    if result.low is None:
         assert result.high is None
     else:
-        assert result.low is not None
+        assert result.value is not None
         assert result.high is not None
         assert 0 <= result.low <= result.high <= 1
         assert result.low - 0.15 <= result.value <= result.high + 0.15
@@ -172,6 +175,22 @@ def test_the_average_is_unweighted_and_narrower() -> None:
     assert average.value == pytest.approx(0.75)
     assert estimate_average(metric, []).value is None
     assert estimate_average(metric, [perfect, tally(1, 0, 0, 0)]).value is None
+
+
+@pytest.mark.parametrize(("subsets", "records"), [(1, 2), (10, 2), (26, 2), (26, 3)])
+def test_where_too_few_resamples_have_both_kinds_there_is_a_value_without_an_interval(
+    subsets: int, records: int
+) -> None:
+    """With one record of a kind, so many resamples lack it that the others speak for a minority."""
+    small = tally(1, 0, records - 1)
+    average = estimate_average(METRICS["processbench"]["f1"], [small] * subsets)
+    assert (average.value, average.low, average.high) == (1.0, None, None)
+
+
+def test_one_record_of_a_kind_among_many_still_has_an_interval() -> None:
+    result = estimate(METRICS["processbench"]["f1"], tally(1, 0, 50, 50))
+    assert result.low is not None
+    assert result.high is not None
 
 
 def test_no_hit_at_all_is_zero_not_undefined() -> None:
@@ -253,6 +272,29 @@ def test_the_mean_of_prmbench_is_over_the_classifications_with_wrong_steps() -> 
     _, found = score_subsets("processbench", {"both": tally(1, 0, 1), "mistakes": tally(1)})
     assert found is not None
     assert found["f1"].value is None
+
+
+def test_what_has_no_classification_is_wrong_but_no_class_of_the_average() -> None:
+    perfect, unknown = (
+        Tally.of_rows([Row(kept=3, caught=1)]),
+        Tally.of_rows([Row(unknown=1, alarmed=1, missed=1)]),
+    )
+    classes = {"a": perfect, "b": perfect, UNCLASSIFIED: unknown}
+    scores, found = score_subsets("prmbench", classes)
+    assert found is not None
+    assert found["score"].value == 1.0
+    assert scores[UNCLASSIFIED].metrics["score"].value == 0
+    _, alone = score_subsets("prmbench", {UNCLASSIFIED: unknown, "a": perfect})
+    assert alone is not None
+    assert alone["score"].value == 1.0
+    _, files = score_subsets("labelled", classes)
+    assert files is not None
+    assert files["step_accuracy"].value == pytest.approx(2 / 3)
+
+
+def test_no_results_are_no_run() -> None:
+    with pytest.raises(InputError, match="no result to score"):
+        summarise(Settings(benchmark="processbench", model="m"), [])
 
 
 def test_one_subset_has_no_average() -> None:

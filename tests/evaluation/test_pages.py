@@ -83,6 +83,18 @@ def test_a_run_without_a_single_result_has_its_zeros_alone(tmp_path: Path) -> No
     assert "it broke" in write_run(tmp_path, summary, made).read_text()
 
 
+def test_a_value_without_an_interval_is_drawn_without_one(tmp_path: Path) -> None:
+    made = [
+        outcome_of_scores("right", "s", [[0.9] * 4], None),
+        outcome_of_scores("wrong", "s", [[0.2] * 4], 0),
+    ]
+    summary = summarise(SETTINGS, made)
+    drawn = draw_plots(summary, made)["scaling"].file()
+    assert "s: 100.0%" in drawn
+    assert " V " not in drawn
+    assert "to 0.0" not in write_run(tmp_path, summary, made).read_text()
+
+
 @given(st.floats(min_value=1, max_value=1e7))
 def test_axes_end_at_round_numbers(highest: float) -> None:
     axis = round_axis("x", highest)
