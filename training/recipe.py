@@ -19,6 +19,12 @@ from .worlds import WORLDS
 
 __all__ = ["AttemptRound", "Recipe", "RecipeError", "Vocabulary", "bundled_recipe", "load_recipe"]
 
+LONGEST_NAME = 250
+"""Bytes of a model's name, which its file has with a suffix; file systems take 255."""
+
+EXPORTED_BLOCK = 32
+"""The matrices of a model's file are stored in blocks of so many numbers of a row (Q8_0)."""
+
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -94,6 +100,14 @@ class Recipe(_Strict):
     turn_tokens: Annotated[int, Field(ge=1)] = 1536
     start_from_solver: bool = False
 
+    @field_validator("model")
+    @classmethod
+    def _names_a_file(cls, model: str) -> str:
+        encoded = model.encode("utf-8", "replace")
+        if not model.strip() or "/" in model or "\0" in model or len(encoded) > LONGEST_NAME:
+            raise ValueError(f"{model!r:.80} cannot be a file's name, and the model's file is called so")
+        return model
+
     @field_validator("shares")
     @classmethod
     def _known_domains(cls, shares: dict[str, float]) -> dict[str, float]:
@@ -110,6 +124,12 @@ class Recipe(_Strict):
             raise ValueError(
                 f"the shape has {self.shape.vocabulary} tokens, the vocabulary {self.vocabulary.size}"
             )
+        for name in ("width", "feed_forward"):
+            size = getattr(self.shape, name)
+            if size % EXPORTED_BLOCK:
+                raise ValueError(
+                    f"shape.{name} is {size}: the model's file needs a multiple of {EXPORTED_BLOCK}"
+                )
         if self.attempts is not None and self.attempts.from_step >= self.schedule.steps:
             raise ValueError("the attempts begin behind the last step")
         return self

@@ -3,9 +3,9 @@
     python -m genprm_sdk.training.run policy-mini --out build/policy-mini
     python -m genprm_sdk.training.run genprm-mini --out build/genprm-mini --solver build/policy-mini
 
-Run it again after an interruption and it goes on from the last checkpoint. ``--minutes`` ends a run in time
-on a machine that is lent by the minute. ``--start`` begins with a finished model, for instance to teach it a
-domain more.
+Run it again after an interruption and it goes on from the last checkpoint; Ctrl-C and SIGTERM finish the step
+and write one. ``--minutes`` ends a run in time on a machine that is lent by the minute. ``--start`` begins
+with a finished model, for instance to teach it a domain more.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from .sampling import draw_exercises, sample_attempts
 from .sft import Progress, identity_of, load_weights, train
 from .solving import exercise_texts, read_attempts, write_attempts
 from .sources import probes_of, source_of
+from .stopping import Stop, asked_to_stop, interruptible, never
 from .team import Team, TeamError, leading, usable_cores
 from .tokenizer import load_tokenizer, train_tokenizer
 from .trained import TrainedModel, model_of_file, trained_model
@@ -47,6 +48,7 @@ def tokenizer_of(recipe: Recipe, folder: Path) -> Tokenizer:
     """The vocabulary in the folder, learnt first if there is none."""
     path = folder / "tokenizer.json"
     if not path.exists():
+        _say(f"learning a vocabulary of {recipe.vocabulary.size:,} tokens")
         rng = random.Random(f"vocabulary/{recipe.vocabulary.examples}")
         texts: list[str] = []
         for name in sorted(WORLDS):
@@ -149,7 +151,7 @@ class _Round:
     minutes: float | None
     machine: Machine
 
-    def progresses(self, team: Team, *, measured: bool) -> Iterator[Progress]:
+    def progresses(self, team: Team, *, measured: bool, stop: Stop = never) -> Iterator[Progress]:
         recipe = self.recipe
         tokenizer = tokenizer_of(recipe, self.folder)
         attempts = None if self.attempts is None else read_attempts(self.attempts)
@@ -165,6 +167,7 @@ class _Round:
             threads=self.machine.threads,
             until=self.until,
             minutes=self.minutes,
+            stop=stop,
             team=team,
         )
 
@@ -184,6 +187,8 @@ def run_recipe(
     start: Path | None = None,
 ) -> Path | None:
     """Train, or go on training; returns the GGUF file once the recipe is done.
+
+    SIGINT and SIGTERM in a round finish the step and leave a checkpoint, and there is no file then.
 
     Args:
         recipe: What to train.
@@ -222,12 +227,12 @@ def run_recipe(
             attempts = attempts_of(recipe, its_solver, folder, machine)
         part = _Round(recipe, folder, attempts, initial, start, until, limits.minutes, machine)
         curve = Curve(folder, reached)
-        with leading(machine.processes, _train_along, part) as team:
-            for progress in part.progresses(team, measured=True):
+        with asked_to_stop() as stop, leading(machine.processes, _train_along, part) as team:
+            for progress in part.progresses(team, measured=True, stop=stop):
                 curve.add(progress)
                 _report(progress)
-        if (latest_step(checkpoints) or 0) < until:
-            return None
+        if stop() or (latest_step(checkpoints) or 0) < until:
+            break
     if (latest_step(checkpoints) or 0) < recipe.schedule.steps:
         return None
     return _export(recipe, folder, tokenizer)
@@ -296,7 +301,7 @@ def _report(progress: Progress) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; 2 for input that is wrong, 3 where a limit ended the run before its end."""
+    """The command line; 2 for input that is wrong, 3 where a limit or a signal ended the run."""
     parser = argparse.ArgumentParser(description="Train the model of a recipe and export it.")
     parser.add_argument("recipe", help="a bundled recipe's name, or a YAML file")
     parser.add_argument("--out", type=Path, required=True, help="the run's folder")
@@ -322,7 +327,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         machine = machine_of(given.device, given.processes, given.threads)
         start = None if given.start is None else find_model(given.start)[1]
         solver = None if given.solver is None else _run_or_file(given.solver)
-        result = run_recipe(recipe, given.out, solver, limits, machine, start)
+        with interruptible():
+            result = run_recipe(recipe, given.out, solver, limits, machine, start)
+    except KeyboardInterrupt:
+        result = None
     except (ValueError, OSError, ModelError) as error:
         _say(f"error: {error}")
         return 2

@@ -18,6 +18,7 @@ from genprm_sdk.types import split_steps
 from .memory import keep_freed_memory
 from .sft import Shape, build_model, load_tied
 from .solving import Attempt, encode_prompt
+from .stopping import deaf
 from .tokenizer import SPECIAL_TOKENS
 from .worlds import WORLDS, Exercise, boxed_answer
 
@@ -101,6 +102,7 @@ _samplers: list[_Sampler] = []
 
 
 def _begin(sampling: _Sampling) -> None:
+    deaf()  # Ctrl-C reaches whoever they work for, too, and ends the pool
     torch.set_num_threads(1)
     keep_freed_memory()
     # A pool's processes do not notice by themselves that whoever they work for was killed.

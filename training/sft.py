@@ -21,6 +21,7 @@ from torch import nn
 
 from .checkpoint import Checkpoint, CheckpointError, check_identity, load_checkpoint, save_checkpoint
 from .packing import ATTENTION, Batch, Tree, pack, tree_attention
+from .stopping import Stop, never
 from .team import ALONE, Team
 
 __all__ = [
@@ -53,6 +54,22 @@ class Shape:
     key_value_heads: int = 3
     feed_forward: int = 512
     context: int = 4096
+
+    def __post_init__(self) -> None:
+        for name, size in asdict(self).items():
+            if size < 1:
+                raise ValueError(f"{name} must be at least 1, not {size}")
+        if self.width % self.heads:
+            raise ValueError(f"width is {self.width}, which its {self.heads} heads cannot share evenly")
+        if self.width // self.heads % 2:
+            raise ValueError(
+                f"width is {self.width} and heads are {self.heads}, which makes heads of width "
+                f"{self.width // self.heads}; positions need an even one"
+            )
+        if self.heads % self.key_value_heads:
+            raise ValueError(
+                f"heads are {self.heads}, which {self.key_value_heads} key_value_heads cannot share evenly"
+            )
 
 
 @dataclass(frozen=True)
@@ -349,6 +366,7 @@ def train(
     threads: int | None = None,
     until: int | None = None,
     minutes: float | None = None,
+    stop: Stop = never,
     team: Team = ALONE,
 ) -> Iterator[Progress]:
     """Train from the newest checkpoint if there is one, else from scratch, and yield progress.
@@ -365,8 +383,9 @@ def train(
         threads: CPU threads for torch; None leaves torch's own choice.
         until: Stop (with a checkpoint) after this step.
         minutes: Stop (with a checkpoint) after this time, for machines that are lent by the minute.
-        team: This process's place among those that train together. All must be given the same; the leader
-            alone writes checkpoints and measures.
+        stop: Asked at every step; where one process of a team is told so, all stop (with a checkpoint).
+        team: This process's place among those that train together. All must be given the same, but for
+            ``stop``; the leader alone writes checkpoints and measures.
 
     Raises:
         TeamError: Another process of the team is gone.
@@ -405,7 +424,7 @@ def train(
             done = step + 1
             if done < last:
                 waiting = ahead.submit(draw, done)
-            over = minutes is not None and time.monotonic() - started > 60 * minutes
+            over = stop() or (minutes is not None and time.monotonic() - started > 60 * minutes)
             sums = _backward(model, batch, over, team)
             nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             rate = _rate(settings, step)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,6 +18,8 @@ from tempfile import TemporaryDirectory
 
 import torch
 from torch import distributed
+
+from .stopping import deaf, with_signals_held_back
 
 __all__ = ["ALONE", "Team", "TeamError", "leading", "usable_cores"]
 
@@ -81,16 +82,19 @@ def leading(size: int, work: Callable[..., None], *arguments: object) -> Iterato
             context.Process(target=_follow, args=(folder, Team(rank, size), work, arguments), daemon=True)
             for rank in range(1, size)
         ]
-        for other in others:
-            other.start()
+        started: list[BaseProcess] = []
         try:
+            with with_signals_held_back():
+                for other in others:
+                    other.start()
+                    started.append(other)
             _wait_for(others, Path(folder))
             distributed.init_process_group("gloo", init_method=_store(folder), rank=0, world_size=size)
             yield Team(0, size)
         finally:
-            for other in others:
-                other.kill()
-                other.join()
+            for running in started:
+                running.kill()
+                running.join()
             if distributed.is_initialized():
                 distributed.destroy_process_group()
 
@@ -107,7 +111,7 @@ def _wait_for(others: Sequence[BaseProcess], folder: Path) -> None:
 
 
 def _follow(folder: str, team: Team, work: Callable[..., None], arguments: tuple[object, ...]) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the leader is told too, and ends the others
+    deaf()  # the leader is told too, and ends the others
     (Path(folder) / f"ready-{team.rank}").touch()
     distributed.init_process_group("gloo", init_method=_store(folder), rank=team.rank, world_size=team.size)
     try:

@@ -32,6 +32,9 @@ QWEN2_PATTERN = (
     r"|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 WITH_SPACE = 200
+LEAST = len(SPECIAL_TOKENS) + 256
+"""Without a single merge, there is a token for each byte."""
+
 SPACE = "Ġ"
 """How byte-level BPE spells a space."""
 
@@ -47,12 +50,37 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int, spaced: int = WITH_SP
     Args:
         texts: Samples of everything the model will read and write.
         vocabulary: Number of tokens, the special ones and those with a space included.
-        spaced: Frequent words and marks that get a second token together with the space before them.
+        spaced: Frequent words and marks that get a second token together with the space before them; in a
+            small vocabulary words begin with fewer different pieces, and what is left goes to merges.
 
     Raises:
-        ValueError: The texts do not hold so many different pieces.
+        ValueError: The texts do not hold so many different pieces, or there is no room for every byte.
     """
+    if vocabulary < LEAST:
+        raise ValueError(f"a vocabulary has at least {LEAST} tokens, not {vocabulary}")
     texts = list(texts)
+    spaced = min(spaced, vocabulary - LEAST)
+    while True:
+        learner = _learnt(texts, vocabulary - spaced)
+        pieces = _frequent_first_pieces(learner, texts, spaced)
+        if len(pieces) == spaced:
+            break
+        spaced = len(pieces)
+    state = json.loads(learner.to_str())
+    vocab: dict[str, int] = state["model"]["vocab"]
+    merges: list[list[str]] = state["model"]["merges"]
+    for word in pieces:
+        vocab[SPACE + word] = len(vocab)
+        merges.append([SPACE, word])
+    if len(vocab) != vocabulary:
+        raise ValueError(
+            f"the texts give {len(vocab)} tokens, not {vocabulary}: take a smaller vocabulary or more texts"
+        )
+    return _finished(Tokenizer.from_str(json.dumps(state)))
+
+
+def _learnt(texts: list[str], size: int) -> Tokenizer:
+    """Bytes, and merges inside runs of letters and of spaces."""
     learner = Tokenizer(models.BPE())
     learner.pre_tokenizer = pre_tokenizers.Sequence(
         [
@@ -61,23 +89,13 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int, spaced: int = WITH_SP
         ]
     )
     trainer = trainers.BpeTrainer(
-        vocab_size=vocabulary - spaced,
+        vocab_size=size,
         special_tokens=list(SPECIAL_TOKENS),
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
     learner.train_from_iterator(texts, trainer)
-    state = json.loads(learner.to_str())
-    vocab: dict[str, int] = state["model"]["vocab"]
-    merges: list[list[str]] = state["model"]["merges"]
-    for word in _frequent_first_pieces(learner, texts, spaced):
-        vocab[SPACE + word] = len(vocab)
-        merges.append([SPACE, word])
-    if len(vocab) != vocabulary:
-        raise ValueError(
-            f"the texts give {len(vocab)} tokens, not {vocabulary}: take a smaller vocabulary or more texts"
-        )
-    return _finished(Tokenizer.from_str(json.dumps(state)))
+    return learner
 
 
 def tokenizer_of_pieces(tokens: Sequence[str], merges: Sequence[str]) -> Tokenizer:

@@ -74,15 +74,19 @@ def model_of_file(path: Path) -> TrainedModel:
         _texts(path, metadata, key)
         for key in ("genprm.domains", "tokenizer.ggml.tokens", "tokenizer.ggml.merges")
     )
-    shape = Shape(
-        vocabulary=len(tokens),
-        width=_size(path, metadata, "embedding_length"),
-        layers=_size(path, metadata, "block_count"),
-        heads=_size(path, metadata, "attention.head_count"),
-        key_value_heads=_size(path, metadata, "attention.head_count_kv"),
-        feed_forward=_size(path, metadata, "feed_forward_length"),
-        context=_size(path, metadata, "context_length"),
-    )
+    sizes = {
+        "width": "embedding_length",
+        "layers": "block_count",
+        "heads": "attention.head_count",
+        "key_value_heads": "attention.head_count_kv",
+        "feed_forward": "feed_forward_length",
+        "context": "context_length",
+    }
+    found = {name: _size(path, metadata, key) for name, key in sizes.items()}
+    try:
+        shape = Shape(vocabulary=len(tokens), **found)
+    except ValueError as error:
+        raise _not_ours(path, str(error)) from error
     try:
         weights = _weights(path, shape.layers)
         tokenizer = tokenizer_of_pieces(tokens, merges)

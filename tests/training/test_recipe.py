@@ -28,6 +28,10 @@ TINY: dict[str, Any] = {
 }
 
 
+def shaped(**changes: int) -> dict[str, Any]:
+    return {"shape": {**TINY["shape"], **changes}}
+
+
 def written(tmp_path: Path, **changes: Any) -> Path:
     path = tmp_path / "recipe.yaml"
     path.write_text(yaml.safe_dump({**TINY, **changes}))
@@ -65,6 +69,15 @@ def test_a_recipe_survives_its_own_dump(tmp_path: Path) -> None:
         ({"attempts": {"from_step": 1, "share": 2}}, "attempts.share: "),
         ({"vocabulary": {"size": 701}}, "the shape has 700 tokens, the vocabulary 701"),
         ({"model": None}, "model: "),
+        ({"model": "a/b"}, "model: .*'a/b' cannot be a file's name"),
+        ({"model": " "}, "model: .*cannot be a file's name"),
+        ({"model": "m" * 251}, "model: .*cannot be a file's name"),
+        (shaped(layers=0), "shape: .*layers must be at least 1, not 0"),
+        (shaped(heads=3), "shape: .*width is 32, which its 3 heads cannot share evenly"),
+        (shaped(heads=32), "shape: .*heads of width 1; .*even"),
+        (shaped(heads=2, key_value_heads=3), "shape: .*heads are 2, which 3 key_value_heads cannot"),
+        (shaped(width=48), r"shape\.width is 48: .*multiple of 32"),
+        (shaped(feed_forward=40), r"shape\.feed_forward is 40: .*multiple of 32"),
     ],
 )
 def test_a_wrong_recipe_is_refused(tmp_path: Path, changes: dict[str, Any], message: str) -> None:

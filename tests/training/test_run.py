@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -69,7 +71,9 @@ def test_both_models_from_nothing(
     quick = ["--processes", "1", "--device", "cpu"]
     assert main([str(files["policy"]), "--out", str(solver), "--until", "2", *quick]) == 3
     assert latest_step(solver / "checkpoints") == 2
-    assert "stopped before the end" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert told.startswith("learning a vocabulary of 700 tokens\n")
+    assert "stopped before the end" in told
 
     assert main([str(files["verifier"]), "--out", str(out), "--solver", str(solver), *quick]) == 2
     assert "is at step 2 of 3: train it first" in capsys.readouterr().err
@@ -157,6 +161,63 @@ def test_sampling_processes_end_with_the_one_they_work_for(files: dict[str, Path
         started = children(leader.pid)
         leader.kill()
     assert eventually(lambda: not any(map(alive, started)))
+
+
+QUICK_RECIPE = {"steps": 100_000, "tokens": 512, "checkpoint_every": 100_000, "probe_every": 100_000}
+
+
+def runs_round(out: Path, leader: int) -> bool:
+    return (out / "curve.jsonl").exists()
+
+
+def starts_others(out: Path, leader: int) -> bool:
+    return len(children(leader)) >= 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
+@pytest.mark.parametrize(("number", "moment"), [(signal.SIGTERM, runs_round), (signal.SIGINT, starts_others)])
+def test_an_interrupted_run_leaves_a_checkpoint(
+    tmp_path: Path, number: int, moment: Callable[[Path, int], bool]
+) -> None:
+    """The whole group of processes is told, as with Ctrl-C."""
+    path, out = tmp_path / "recipe.yaml", tmp_path / "out"
+    path.write_text(yaml.safe_dump(recipe("policy", attempts=None, schedule=QUICK_RECIPE)))
+    tokenizer_of(load_recipe(path), tmp_path)
+    out.mkdir()
+    (tmp_path / "tokenizer.json").rename(out / "tokenizer.json")
+    command = [sys.executable, "-m", "genprm_sdk.training.run", path, "--out", out, "--device", "cpu"]
+    with subprocess.Popen(
+        [*command, "--processes", "2"], stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as leader:
+        try:
+            assert eventually(lambda: moment(out, leader.pid))
+            os.killpg(leader.pid, number)
+            _, told = leader.communicate(timeout=60)
+        finally:
+            leader.kill()
+    assert leader.returncode == 3
+    assert "Traceback" not in told
+    assert told.endswith("stopped before the end: run it again to go on\n")
+    assert (latest_step(out / "checkpoints") or 0) > 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_before_the_first_step_is_no_traceback(
+    files: dict[str, Path],
+    tmp_path: Path,
+    number: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def interrupted(*arguments: object) -> None:
+        os.kill(os.getpid(), number)
+        time.sleep(10)
+
+    before = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
+    monkeypatch.setattr("genprm_sdk.training.run.train_tokenizer", interrupted)
+    assert main([str(files["policy"]), "--out", str(tmp_path / "out"), "--processes", "1"]) == 3
+    assert "stopped before the end: run it again to go on" in capsys.readouterr().err
+    assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == before
 
 
 def eventually(condition: Callable[[], bool], seconds: float = 60) -> bool:

@@ -206,6 +206,17 @@ def test_a_run_ends_in_time_with_a_checkpoint(uninterrupted: Path, tmp_path: Pat
     assert same(uninterrupted, tmp_path)
 
 
+def test_a_run_that_is_asked_to_stop_ends_with_a_checkpoint(uninterrupted: Path, tmp_path: Path) -> None:
+    asked = iter([False, False, True])
+    stopped = list(
+        train(SHAPE, counting, SETTINGS, tmp_path, device="cpu", threads=1, stop=lambda: next(asked))
+    )
+    assert [progress.step for progress in stopped] == [3]
+    assert latest_step(tmp_path) == 3
+    run(SETTINGS, tmp_path)
+    assert same(uninterrupted, tmp_path)
+
+
 def test_weights_of_another_program_are_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="holds no checkpoint: train first"):
         load_weights(SHAPE, tmp_path)

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
+from genprm_sdk.training.dataset import example_texts
 from genprm_sdk.training.tokenizer import CHAT_TEMPLATE, SPECIAL_TOKENS, load_tokenizer, train_tokenizer
-from genprm_sdk.training.worlds import arithmetic
+from genprm_sdk.training.worlds import WORLDS, arithmetic
 
 thorough = settings(max_examples=200, derandomize=True, deadline=None, database=None)
 
@@ -68,8 +69,25 @@ def test_a_word_is_cut_the_same_way_wherever_it_stands(tokenizer: Tokenizer, wor
 
 
 def test_texts_that_give_too_few_tokens_are_an_error() -> None:
-    with pytest.raises(ValueError, match="take a smaller vocabulary or more texts"):
+    with pytest.raises(ValueError, match=r"give 2\d\d tokens, not 1024: take a smaller vocabulary or more"):
         train_tokenizer(["a b c"], 1024)
+    with pytest.raises(ValueError, match="has at least 259 tokens, not 258"):
+        train_tokenizer(["a b c"], 258)
+
+
+@pytest.mark.parametrize("size", [270, 400, 512])
+def test_a_small_vocabulary_has_fewer_tokens_with_a_space(size: int) -> None:
+    """Cut into so few pieces, words begin with fewer of them than a large vocabulary reserves."""
+    rng = random.Random("vocabulary")
+    texts = [
+        text
+        for _ in range(20)
+        for world in WORLDS.values()
+        for text in example_texts(world.example(rng), rng)
+    ]
+    small = train_tokenizer(texts, size)
+    assert small.get_vocab_size() == size
+    assert small.decode(encode(small, texts[0])) == texts[0]
 
 
 def test_merges_join_letters_or_white_space_and_at_most_one_mark(tokenizer: Tokenizer) -> None:

@@ -66,6 +66,12 @@ def test_what_is_no_model_of_ours_is_refused(
     torn.write_bytes(path.read_bytes()[:-20_000])
     with pytest.raises(ModelFileError, match="not a model that this training wrote"):
         model_of_file(torn)
+    key = b"qwen2.attention.head_count"
+    at = path.read_bytes().index(key) + len(key) + 4
+    uneven = tmp_path / "uneven.gguf"
+    uneven.write_bytes(path.read_bytes()[:at] + (7).to_bytes(4, "little") + path.read_bytes()[at + 4 :])
+    with pytest.raises(ModelFileError, match=r"uneven.gguf is not a model that .* its 7 heads cannot share"):
+        model_of_file(uneven)
     alien = gguf.GGUFWriter(tmp_path / "alien.gguf", "llama")
     alien.add_name("alien")
     alien.write_header_to_file()
