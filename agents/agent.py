@@ -14,6 +14,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import TypedDict
 
+from ..arguments import instance_of, shown
 from ..cancellation import cancelled_once
 from ..errors import ContextLengthError, GenPRMError, InputError
 from ..events import Event
@@ -37,7 +38,7 @@ from .policy import Message, Policy, Request, Said, Speaker
 from .spending import AgentBudget, Enough, Purse, Spent, Stopped
 from .steps import final_answer, split_solution, text_before
 from .templates import Templates
-from .trajectory import AgentError, Attempt, Challenge, Fault, Trajectory, Turn
+from .trajectory import AgentError, Attempt, Challenge, Fault, Trajectory, Turn, best_of
 
 __all__ = ["Agent", "AgentSettings", "Run", "Wanted", "normal"]
 
@@ -103,7 +104,7 @@ class Run:
         """Open a round."""
         turn = Turn(index=len(self.turns), challenge=challenge)
         self.turns.append(turn)
-        self.emit(TurnStarted(turn))
+        self.emit(TurnStarted(turn, self.trajectory(None)))
         return turn
 
     def end_turn(self, *, ignored: bool = False) -> None:
@@ -325,16 +326,7 @@ class Run:
         """The attempt to use: by score, of equal ones the earliest; an unfinished one if need be."""
         if self.preferred is not None:
             return self.preferred
-        fine = [each for each in self.attempts if each.fault is None]
-        usable = [each for each in fine if each.complete] or fine
-        if not usable:
-            return None
-
-        def worth(attempt: Attempt) -> tuple[float, int, int]:
-            far = 0 if attempt.complete else len(attempt.steps)
-            return (-1.0 if attempt.score is None else attempt.score, far, -attempt.index)
-
-        return max(usable, key=worth).index
+        return best_of(self.attempts)
 
     def trajectory(self, stopped: Stopped | None) -> Trajectory:
         """All that there is so far."""
@@ -390,9 +382,11 @@ class Agent(ABC):
         for name, value in (("concurrency", concurrency), ("tries", tries), ("max_tokens", max_tokens)):
             if value is not None and (type(value) is not int or value < 1):
                 raise InputError(f"{name} must be a whole number, at least 1, not {value!r:.80}")
+        if type(patience) not in (int, float) or not patience > 0:
+            raise InputError(f"patience must be a number of seconds above 0, not {shown(patience)}")
         self.speaker = Speaker(policy, tries, patience)
         self.critic = None if critic is None else critic_of(critic)
-        self.templates = templates or Templates()
+        self.templates = instance_of(Templates, templates, "templates") or Templates()
         self.max_tokens = max_tokens
         self.concurrency = concurrency
 
@@ -436,6 +430,11 @@ class Agent(ABC):
     def _new(self, problem: str, seed: int, id: str | None, given: bool = False) -> Trajectory:
         if type(seed) is not int or seed.bit_length() > 64:
             raise InputError("seed must be a whole number of at most 64 bits")
+        if not isinstance(problem, str):
+            raise InputError(f"problem must be text, not {type(problem).__name__}")
+        if not problem.strip():
+            raise InputError("problem is blank: give its text")
+        instance_of(str, id, "id")
         Solution.of(["-"], problem=problem)
         return Trajectory(
             agent=self.kind,

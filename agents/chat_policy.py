@@ -83,9 +83,25 @@ class ChatPolicy:
         import openai
 
         try:
-            return [each.id async for each in self._client.models.list()]
+            try:
+                return await self._listed(self._client.with_options(max_retries=0))
+            except openai.APIConnectionError as error:
+                raise BackendError(self._unreachable(error)) from error
+            except openai.APIError:  # one that is busy or still loads answers when it is asked again
+                return await self._listed(self._client)
         except openai.APIError as error:
-            raise BackendError(f"the chat API does not say what it serves: {_said(error)}") from error
+            raise BackendError(f"{self._address()} does not say what it serves: {_said(error)}") from error
+
+    async def _listed(self, client: AsyncOpenAI) -> list[str]:
+        return [each.id async for each in client.models.list()]
+
+    def _address(self) -> str:
+        """The API's, without a password that may stand in it."""
+        return str(self._client.base_url.copy_with(userinfo=b"")).rstrip("/")
+
+    def _unreachable(self, error: Exception) -> str:
+        reason = _said(error.__cause__ or error)
+        return f"{self._address()} cannot be reached ({reason}): check the address and that the server runs"
 
     async def __call__(
         self,
@@ -132,6 +148,8 @@ class ChatPolicy:
             request["stop"] = list(stop)
         try:
             return await self._streamed(request, show)
+        except openai.APIConnectionError as error:
+            raise BackendError(f"the chat API failed on {self.name}: {self._unreachable(error)}") from error
         except openai.APIError as error:
             message = f"the chat API failed on {self.name}: {_said(error)}"
             too_long = "context" in message and isinstance(error, openai.BadRequestError)
@@ -220,5 +238,5 @@ def _client(url: str | None, api_key: str | None, retries: int, patience: float)
         raise InputError(f"the chat API cannot be used: {error}") from error
 
 
-def _said(error: Exception) -> str:
+def _said(error: BaseException) -> str:
     return " ".join(f"{type(error).__name__}: {error}".split())[:300]

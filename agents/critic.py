@@ -7,11 +7,12 @@ import re
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, get_args
 
 from ..errors import InputError
 from ..events import Event, Finished
-from ..options import Budget, CheckOptions
+from ..modes import Reasoning
+from ..options import Budget, CheckOptions, Plan
 from ..report.findings import shown_path
 from ..scoring import Aggregate
 from ..types import Report, Solution, StepResult, VerificationPath
@@ -24,7 +25,17 @@ from .steps import final_answer, split_solution
 from .templates import Templates
 from .trajectory import Verdict
 
-__all__ = ["Asked", "Critic", "Doubt", "Evidence", "Judgement", "SelfCritic", "VerifierCritic", "critic_of"]
+__all__ = [
+    "Asked",
+    "Critic",
+    "Doubt",
+    "Evidence",
+    "Judgement",
+    "SelfCritic",
+    "VerifierCritic",
+    "critic_of",
+    "require_usable",
+]
 
 
 @dataclass(frozen=True)
@@ -135,6 +146,8 @@ class Evidence:
         Raises:
             InputError: One of them is no kind of evidence.
         """
+        if not isinstance(names, str):
+            raise InputError(f"evidence must be text, names with commas, not {type(names).__name__}")
         known = ("analysis", "code", "output", "conclusion")
         given = [name.strip() for name in names.split(",") if name.strip()]
         for name in given:
@@ -190,6 +203,9 @@ class VerifierCritic:
         by: What makes an attempt's score of its steps' scores.
         options: See ``CheckOptions``. By default no path is left out, because scores are compared, and steps
             behind the first wrong one are not checked where ``by`` is ``min``.
+
+    Raises:
+        InputError: No verification could use one of these.
     """
 
     def __init__(
@@ -200,6 +216,9 @@ class VerifierCritic:
         by: Aggregate = "min",
         options: CheckOptions | None = None,
     ) -> None:
+        if not isinstance(verifier, Verifier):
+            raise InputError(f"verifier must be an open Verifier, not a {type(verifier).__name__}")
+        require_usable(evidence, by, options)
         self._verifier = verifier
         self._evidence = evidence or Evidence()
         self._by: Aggregate = by
@@ -255,6 +274,23 @@ class VerifierCritic:
         )
         judged = report.verdict != "incomplete"
         return Judgement(report.scores.by(self._by) if judged else None, report.verdict, doubts, report)
+
+
+def require_usable(evidence: Evidence | None, by: Aggregate, options: CheckOptions | None) -> None:
+    """Refuse what every verification of a critic would fail on.
+
+    Raises:
+        InputError: One of these cannot be used; names it.
+    """
+    if evidence is not None and not isinstance(evidence, Evidence):
+        raise InputError(
+            f"evidence must be an Evidence, such as Evidence.of('analysis,conclusion'), not {evidence!r:.80}"
+        )
+    if by not in get_args(Aggregate):
+        raise InputError(f"by must be one of {', '.join(get_args(Aggregate))}, not {by!r:.80}")
+    if options is not None and not isinstance(options, dict):
+        raise InputError(f"options must be a dictionary of CheckOptions, not a {type(options).__name__}")
+    Plan.of(options or CheckOptions(), Reasoning.ANALYSIS, auto_adaptive=False)
 
 
 def _least(*limits: int | None) -> int | None:

@@ -24,9 +24,10 @@ __all__ = [
 
 @dataclass(frozen=True)
 class TurnStarted:
-    """A round begins, with what is held against the attempt before."""
+    """A round begins, with what is held against the attempt before; ``trajectory`` is what there was then."""
 
     turn: Turn
+    trajectory: Trajectory
 
 
 @dataclass(frozen=True)
@@ -97,15 +98,20 @@ AgentEvent = (
 
 def replay(trajectory: Trajectory) -> Iterator[AgentEvent]:
     """The events of a trajectory once more, in order, without the growing of texts."""
+    known: tuple[Attempt, ...] = ()
+    unsettled = {"best": None, "stopped": None}
     for number, turn in enumerate(trajectory.turns):
-        yield TurnStarted(turn.model_copy(update={"attempts": ()}))
+        begun = turn.model_copy(update={"attempts": (), "ignored": False})
+        turns = (*trajectory.turns[:number], begun)
+        before = {"turns": turns, "attempts": known, **unsettled}
+        yield TurnStarted(begun, trajectory.model_copy(update=before))
         for index in turn.attempts:
             attempt = trajectory.attempts[index]
             bare = {"score": None, "verdict": None, "report": None, "remark": None}
             yield AttemptWritten(attempt.model_copy(update=bare))
             if attempt.verdict is not None:
                 yield AttemptJudged(attempt)
-        known = trajectory.attempts[: max(turn.attempts, default=-1) + 1]
-        so_far = {"turns": trajectory.turns[: number + 1], "attempts": known, "best": None, "stopped": None}
+        known = trajectory.attempts[: max(turn.attempts, default=len(known) - 1) + 1]
+        so_far = {"turns": trajectory.turns[: number + 1], "attempts": known, **unsettled}
         yield TurnFinished(turn, trajectory.model_copy(update=so_far))
     yield AgentFinished(trajectory)

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
-from ..backends.base import Sampling
+from ..arguments import instance_of
+from ..backends.base import Backend, Sampling
 from ..backends.loading import LoadOptions, find_source
 from ..backends.shared import shared_backend
-from ..errors import InputError
+from ..errors import InputError, ModelFileError
 from ..models import VerifierSettings
 from ..options import CheckOptions
 from ..scoring import Aggregate
 from ..verifier import Verifier
 from .backend_policy import POLICY_SAMPLING, BackendPolicy
 from .chat_policy import ChatPolicy, PrefilledChatPolicy
-from .critic import Evidence, VerifierCritic
+from .critic import Evidence, VerifierCritic, require_usable
 from .policy import Policy
 from .remembering import RememberingBackend
 
@@ -26,7 +28,7 @@ __all__ = ["is_chat", "open_critic", "open_policy"]
 
 @asynccontextmanager
 async def open_policy(
-    name: str = "policy-mini",
+    name: str | os.PathLike[str] = "policy-mini",
     *,
     model: str | None = None,
     sampling: Sampling = POLICY_SAMPLING,
@@ -57,11 +59,12 @@ async def open_policy(
     Raises:
         GenPRMError: It cannot be opened.
     """
+    instance_of(Sampling, sampling, "sampling")
     if is_chat(name, model=model, completions=completions, prefill=prefill):
         kind = PrefilledChatPolicy if prefill else ChatPolicy
         async with kind(
             model or "",
-            url=name,
+            url=str(name),
             temperature=sampling.temperature,
             top_p=sampling.top_p,
             max_tokens=max_tokens,
@@ -73,15 +76,25 @@ async def open_policy(
     source = find_source(name, None, LoadOptions(threads, None, capacity, exact))
     key = await asyncio.to_thread(source.key)
     async with shared_backend(key, source.load) as backend:
+        require_role("policy", backend, name)
         yield BackendPolicy(backend, sampling=sampling, max_tokens=max_tokens, system=system)
 
 
-def is_chat(name: str, *, model: str | None = None, completions: bool = False, prefill: bool = False) -> bool:
+def is_chat(
+    name: str | os.PathLike[str],
+    *,
+    model: str | None = None,
+    completions: bool = False,
+    prefill: bool = False,
+) -> bool:
     """Whether ``open_policy`` opens a chat API for these.
 
     Raises:
-        InputError: It does not, and one of them is for chat APIs alone.
+        InputError: It does not, and one of them is for chat APIs alone; or the name is none.
     """
+    if not isinstance(name, str | os.PathLike):
+        raise InputError(f"name must be a name, a path or an address, not {type(name).__name__}")
+    name = os.fspath(name)
     if name.startswith(("http://", "https://")) and not completions:
         return True
     if prefill:
@@ -91,6 +104,22 @@ def is_chat(name: str, *, model: str | None = None, completions: bool = False, p
     if model is not None:
         raise InputError("model is for the address of a chat API: leave it out")
     return False
+
+
+SUCH_AS = {"policy": "solves problems, such as policy-mini", "verifier": "verifies, such as genprm-mini"}
+
+
+def require_role(wanted: str, backend: Backend, name: str | os.PathLike[str]) -> None:
+    """Refuse a model whose file says that it was trained for something else.
+
+    Raises:
+        ModelFileError: It does.
+    """
+    role = backend.metadata.get("genprm.role", wanted)
+    if role != wanted:
+        raise ModelFileError(
+            f"{os.fspath(name)} is a {role}, not a {wanted}: give a model that {SUCH_AS[wanted]}"
+        )
 
 
 async def _served(chat: ChatPolicy) -> str:
@@ -131,10 +160,12 @@ async def open_critic(
     Raises:
         GenPRMError: It cannot be opened.
     """
+    require_usable(evidence, by, options)
     source = find_source(name, None, LoadOptions(threads, None, capacity, exact))
     async with AsyncExitStack() as stack:
         backend = RememberingBackend(await source.load())
         stack.push_async_callback(backend.close)
+        require_role("verifier", backend, name)
         settings = source.located.settings or VerifierSettings.from_metadata(backend.metadata)
         opened = Verifier(backend=backend, **{"settings": settings, **verifier})
         yield VerifierCritic(

@@ -7,6 +7,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Literal, Unpack
 
+from ..arguments import instance_of
 from ..errors import InputError
 from ..options import Budget
 from ..types import Solution
@@ -109,7 +110,7 @@ class RefinementAgent(Agent):
             raise InputError(f"keep must be best or last, not {keep!r:.80}")
         self._turns = turns
         self._repair = repair
-        self._guard = guard or Guard()
+        self._guard = instance_of(Guard, guard, "guard") or Guard()
         self._circles = circles
         self._keep = keep
 
@@ -238,5 +239,5 @@ class SelfRefinement(RefinementAgent):
     def __init__(
         self, policy: Policy, *, turns: int = 3, circles: int = 2, **settings: Unpack[AgentSettings]
     ) -> None:
-        critic = SelfCritic(policy, settings.get("templates", Templates()))
+        critic = SelfCritic(policy, settings.get("templates") or Templates())
         super().__init__(policy, critic, turns=turns, circles=circles, keep="last", **settings)

@@ -39,6 +39,8 @@ class Templates:
     def __post_init__(self) -> None:
         for field in fields(self):
             text = getattr(self, field.name)
+            if not isinstance(text, str):
+                raise InputError(f"the template {field.name} must be text, not {type(text).__name__}")
             missing = [name for name in NEEDED[field.name] if f"{{{name}}}" not in text]
             if missing:
                 raise InputError(f"the template {field.name} must hold {{{missing[0]}}}")

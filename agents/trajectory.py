@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from pydantic import Field
@@ -10,7 +11,7 @@ from ..errors import GenPRMError
 from ..types import Frozen, Report
 from .spending import Spent, Stopped
 
-__all__ = ["AgentError", "Attempt", "Challenge", "Fault", "FaultKind", "Trajectory", "Turn"]
+__all__ = ["AgentError", "Attempt", "Challenge", "Fault", "FaultKind", "Trajectory", "Turn", "best_of"]
 
 FaultKind = Literal[
     "raised", "hung", "empty", "no_steps", "too_long", "unfinished", "no_answer", "unreadable", "context"
@@ -183,6 +184,20 @@ class Trajectory(Frozen):
         return plain_text(self, width)
 
 
+def best_of(attempts: Sequence[Attempt]) -> int | None:
+    """The attempt to use: by score, of equal ones the earliest; an unfinished one if need be."""
+    fine = [each for each in attempts if each.fault is None]
+    usable = [each for each in fine if each.complete] or fine
+    if not usable:
+        return None
+
+    def worth(attempt: Attempt) -> tuple[float, int, int]:
+        far = 0 if attempt.complete else len(attempt.steps)
+        return (-1.0 if attempt.score is None else attempt.score, far, -attempt.index)
+
+    return max(usable, key=worth).index
+
+
 class AgentError(GenPRMError):
     """An agent could not go on; what it had done rides on it.
 
@@ -193,3 +208,6 @@ class AgentError(GenPRMError):
     def __init__(self, message: str, trajectory: Trajectory) -> None:
         self.trajectory = trajectory
         super().__init__(message)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (str(self), self.trajectory), self.__dict__

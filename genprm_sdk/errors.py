@@ -77,9 +77,13 @@ class MissingExtraError(GenPRMError, ImportError):
     def __init__(self, package: str, extra: str, feature: str) -> None:
         self.package = package
         self.extra = extra
+        self._feature = feature
         super().__init__(
             f"{feature} needs {package}, which is not installed: pip install 'genprm-sdk[{extra}]'"
         )
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.package, self.extra, self._feature), self.__dict__
 
 
 class ModelError(GenPRMError):

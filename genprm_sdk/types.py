@@ -153,17 +153,18 @@ class Solution(Frozen):
             if problem is not None:
                 raise InputError("the solution already has a problem: pass one or the other")
             return steps
-        if isinstance(steps, str):
-            items = split_steps(steps)
-        elif isinstance(steps, Mapping):
+        given: object = steps
+        if isinstance(given, str):
+            items = split_steps(given)
+        elif isinstance(given, Mapping):
             raise InputError(
                 "steps must be text or a list of texts, not a record: give its steps, and its problem as "
                 "problem, or Solution(**record)"
             )
-        elif isinstance(steps, Iterable) and not isinstance(steps, Set | BaseModel):
-            items = list(steps)
+        elif isinstance(given, Iterable) and not isinstance(given, Set | BaseModel):
+            items = list(given)
         else:
-            raise InputError(f"steps must be text or a list of texts, not {type(steps).__name__}")
+            raise InputError(f"steps must be text or a list of texts, not {type(given).__name__}")
         for index, item in enumerate(items):
             if not isinstance(item, str):
                 raise InputError(f"step {index} must be text, not {type(item).__name__}")

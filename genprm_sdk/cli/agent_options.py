@@ -16,7 +16,17 @@ from ..errors import InputError
 from ..options import Budget, CheckOptions
 from .agent_kinds import RepairKind
 from .opening import DEFAULT_MODEL
-from .options import Exact, IsolationOption, Limit, Model, Samples, Seed, Threads
+from .options import (
+    Exact,
+    IsolationOption,
+    Limit,
+    Model,
+    Samples,
+    Seed,
+    Threads,
+    budget_option,
+    folder_name,
+)
 
 if TYPE_CHECKING:
     from ..agents import Critic, Evidence, Guard, Policy, RefinementAgent, VerifierCritic
@@ -116,7 +126,7 @@ class AgentOptions(JudgedOptions):
 
     def budget(self) -> Budget:
         """What may be spent on one problem."""
-        return Budget(self.max_samples, self.max_tokens, self.max_seconds)
+        return budget_option(self.max_samples, self.max_tokens, self.max_seconds)
 
     def said_against_steps(self) -> Evidence:
         """What goes into a critique."""
@@ -172,5 +182,11 @@ class ResultOptions:
     json: Annotated[bool, typer.Option("--json", help="One JSON object a problem on stdout.")] = False
     limit: Limit = None
     html: Annotated[
-        Path | None, typer.Option("--html", help="Folder for one self-contained page a problem.")
+        Path | None,
+        typer.Option(
+            "--html",
+            parser=folder_name,
+            metavar="PATH",
+            help="Folder for one self-contained page a problem.",
+        ),
     ] = None

@@ -6,6 +6,7 @@ were still checked), 130 interrupted, 141 nobody reads the output any more.
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
@@ -15,16 +16,29 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import GenPRMError
+from ..errors import GenPRMError, InputError
 from ..modes import History, Reasoning
-from ..options import Budget, Cascade, CheckOptions, adaptive_of
+from ..options import Cascade, CheckOptions
 from ..sandbox import Isolation
 from . import opening
 from .agent_kinds import AgentKind
 from .agent_options import AgentOptions, JudgedOptions, PolicyName, ResultOptions
 from .codes import CLOSED_PIPE, FAILED, INTERRUPTED, UNUSABLE, exit_code
-from .options import Exact, File, IsolationOption, Limit, Model, Samples, Seed, Threads, grouped
-from .terminal import ReaderLeft, complain
+from .options import (
+    Exact,
+    File,
+    IsolationOption,
+    Limit,
+    Model,
+    Samples,
+    Seed,
+    Threads,
+    adaptive_option,
+    budget_option,
+    folder_name,
+    grouped,
+)
+from .terminal import OutputLost, ReaderLeft, complain, to_stdout
 
 __all__ = ["app", "main"]
 
@@ -78,7 +92,12 @@ ModelName = Annotated[
     typer.Argument(metavar="NAME", help="A name that `genprm models` lists, a path, or owner/repo of a hub."),
 ]
 Data = Annotated[Path, typer.Option("--data", help="A .jsonl file, or a folder of them: one subset each.")]
-Out = Annotated[Path | None, typer.Option("--out", help="Folder for results; a stopped run goes on.")]
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        "--out", parser=folder_name, metavar="PATH", help="Folder for results; a stopped run goes on."
+    ),
+]
 
 
 def opener(
@@ -97,9 +116,21 @@ def bring(*models: str | None) -> None:
     """Download those that are not on this machine, before anything else."""
     from .models import bring_model
 
+    if any(name is not None and name.startswith(("http://", "https://")) for name in models):
+        keep_retries_quiet()
     for name in models:
         if name is not None:
             bring_model(name)
+
+
+def keep_retries_quiet() -> None:
+    """Have retried requests told by their outcome alone; the default is a log line each, on stderr.
+
+    Here, because it holds for the whole process, which is a command's own but not a library's.
+    """
+    from stamina.instrumentation import set_on_retry_hooks
+
+    set_on_retry_hooks(())
 
 
 def show_version(wanted: bool) -> None:
@@ -156,7 +187,13 @@ def check(
         bool, typer.Option("--diagnose", help="Count failed code, unread verdicts and votes that agree.")
     ] = False,
     html: Annotated[
-        Path | None, typer.Option("--html", help="Folder for one self-contained page a solution.")
+        Path | None,
+        typer.Option(
+            "--html",
+            parser=folder_name,
+            metavar="PATH",
+            help="Folder for one self-contained page a solution.",
+        ),
     ] = None,
     isolation: IsolationOption = None,
     threads: Threads = None,
@@ -169,12 +206,14 @@ def check(
     """
     from .check import CheckRequest, check_file
 
+    if cascade and reasoning is not None:
+        raise InputError("give --reasoning or --cascade, not both")
     options = CheckOptions(
         samples=samples,
         seed=seed,
-        adaptive=adaptive_of(adaptive),
+        adaptive=adaptive_option(adaptive),
         stop_at_first_error=stop_at_first_error,
-        budget=Budget(max_samples, max_tokens, max_seconds),
+        budget=budget_option(max_samples, max_tokens, max_seconds),
     )
     if cascade:
         options["cascade"] = Cascade()
@@ -230,10 +269,11 @@ def solve(
 
     options.check(policy)
     alone = agent in (AgentKind.SELF_CONSISTENCY, AgentKind.SELF_REFINE)
-    bring(policy, None if alone else options.model)
     request = AgentRequest(
         options, results, policy=policy, agent=agent, n=n, width=width, diverse=diverse, vote=vote
     )
+    request.check()
+    bring(policy, None if alone else options.model)
     return solve_file(file, request)
 
 
@@ -361,6 +401,7 @@ def add_evaluation(benchmark: Benchmark, about: str) -> None:
     ) -> int:
         from .evaluate import EvalOptions, evaluate
 
+        adaptive_option(adaptive)
         options = EvalOptions(
             benchmark=benchmark,
             data=data,
@@ -565,6 +606,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (BrokenPipeError, ReaderLeft):
         discard_output()
         return CLOSED_PIPE
+    except OutputLost as error:
+        discard_output()
+        complain(str(error))
+        return FAILED
     except KeyboardInterrupt:
         return INTERRUPTED
 
@@ -573,7 +618,10 @@ def run(arguments: list[str]) -> int:
     root_command = typer.main.get_command(app)
     try:
         result = root_command.main(args=arguments, prog_name="genprm", standalone_mode=False)
-        sys.stdout.flush()
+        with to_stdout():
+            sys.stdout.flush()
+    except (OutputLost, ReaderLeft):
+        raise
     except typer.Abort:
         return INTERRUPTED
     except GenPRMError as error:
@@ -582,6 +630,8 @@ def run(arguments: list[str]) -> int:
     except Exception as error:
         # The base of typer's usage errors has moved between its versions; what it offers has not.
         message, code = getattr(error, "format_message", None), getattr(error, "exit_code", FAILED)
+        if message is None and isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            raise OutputLost(f"cannot write: {error.strerror}") from None
         if message is None:
             raise
         context = getattr(error, "ctx", None)

@@ -11,6 +11,7 @@ from pathlib import Path
 from ..agents.accuracy import BestOfNSummary, RefinementSummary, summarise_best_of_n, summarise_refinement
 from ..agents.evaluating import AgentRunSettings, ProblemOutcome, Task, run_agent
 from ..agents.evaluation_pages import accuracy_table, write_agent_run
+from ..agents.sampling import MOST_ATTEMPTS
 from ..errors import InputError
 from ..evaluation.datasets import files
 from ..evaluation.reading import Broken, encodable, read_file, read_records, unique_key
@@ -103,9 +104,10 @@ def read_counts(text: str) -> tuple[int, ...]:
         counts = sorted({int(part) for part in text.split(",")})
     except ValueError:
         counts = [0]
-    if counts[0] < 1:
+    if counts[0] < 1 or counts[-1] > MOST_ATTEMPTS:
         raise InputError(
-            f"--n takes whole numbers from 1 on with commas between them, such as 1,2,4,8, not {text!r:.80}"
+            f"--n takes whole numbers from 1 to {MOST_ATTEMPTS} with commas between them, such as 1,2,4,8, "
+            f"not {text!r:.80}"
         )
     return tuple(counts)
 

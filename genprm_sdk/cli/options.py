@@ -4,15 +4,34 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
-from typing import Annotated, Any, get_type_hints
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_type_hints
 
 import typer
 
+from ..errors import InputError
+from ..options import MOST_SAMPLES, Adaptive, Budget, adaptive_of
 from ..sandbox import Isolation
 
-__all__ = ["Exact", "File", "IsolationOption", "Limit", "Model", "Samples", "Seed", "Threads", "grouped"]
+__all__ = [
+    "Exact",
+    "File",
+    "IsolationOption",
+    "Limit",
+    "Model",
+    "Samples",
+    "Seed",
+    "Threads",
+    "adaptive_option",
+    "budget_option",
+    "folder_name",
+    "grouped",
+]
+
+LARGEST_SEED = 2**64 - 1
 
 File = Annotated[str, typer.Argument(metavar="FILE", help="A JSON object, array, or lines; - is stdin.")]
 Model = Annotated[
@@ -23,8 +42,13 @@ Model = Annotated[
         "or a server's address.",
     ),
 ]
-Samples = Annotated[int, typer.Option("--samples", min=1, help="Independent verification paths a solution.")]
-Seed = Annotated[int, typer.Option("--seed", min=0, help="Decides what is drawn; see --exact.")]
+Samples = Annotated[
+    int,
+    typer.Option("--samples", min=1, max=MOST_SAMPLES, help="Independent verification paths a solution."),
+]
+Seed = Annotated[
+    int, typer.Option("--seed", min=0, max=LARGEST_SEED, help="Decides what is drawn; see --exact.")
+]
 Exact = Annotated[
     bool, typer.Option("--exact", help="The same seed gives the same result, whatever else runs; slower.")
 ]
@@ -36,6 +60,34 @@ IsolationOption = Annotated[
     ),
 ]
 Threads = Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads of the engine.")]
+
+
+def folder_name(text: str) -> Path:
+    """A folder that the user names; a blank name would be the current folder, which nobody means by it."""
+    if not text.strip():
+        raise typer.BadParameter("the folder's name is empty: give one, or . for the current folder")
+    return Path(text)
+
+
+@contextmanager
+def naming(option: str, field: str) -> Iterator[None]:
+    """Have an error name the option that the user gave, not the field that it fills."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(str(error).replace(field, option)) from None
+
+
+def budget_option(samples: int | None, tokens: int | None, seconds: float | None) -> Budget:
+    """What --max-samples, --max-tokens and --max-seconds come to."""
+    with naming("--max-seconds", "Budget.seconds"):
+        return Budget(samples, tokens, seconds)
+
+
+def adaptive_option(text: str) -> Adaptive | bool | Literal["auto"]:
+    """What --adaptive comes to."""
+    with naming("--adaptive", "Adaptive.error"):
+        return adaptive_of(text)
 
 
 def grouped(command: Callable[..., int]) -> Callable[..., int]:

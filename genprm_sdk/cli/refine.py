@@ -24,9 +24,11 @@ from ..agents import (
     SelfRefinement,
     StepSearch,
     Trajectory,
-    TurnFinished,
     TurnStarted,
 )
+from ..agents.following import Following
+from ..agents.sampling import MOST_ATTEMPTS
+from ..agents.search import MOST_CANDIDATES
 from ..agents.terminal import render_trajectory
 from ..errors import ClosedError, GenPRMError, InputError, ModelError
 from ..evaluation.reading import Broken, Place, Record, read_file, read_records
@@ -67,6 +69,20 @@ class AgentRequest:
     width: int = 2
     diverse: bool = False
     vote: bool = False
+
+    def check(self) -> None:
+        """Refuse counts that the agent would refuse, before anything is downloaded or loaded.
+
+        Raises:
+            InputError: There are too many attempts, or candidates.
+        """
+        sampled = self.agent in (AgentKind.BEST_OF_N, AgentKind.SELF_CONSISTENCY)
+        if sampled and self.n > MOST_ATTEMPTS:
+            raise InputError(f"--n must be at most {MOST_ATTEMPTS}, not {self.n}")
+        if self.agent == AgentKind.STEP_SEARCH and self.width * self.n > MOST_CANDIDATES:
+            raise InputError(
+                f"--width times --n must be at most {MOST_CANDIDATES}, not {self.width * self.n}"
+            )
 
 
 @dataclass(frozen=True)
@@ -183,7 +199,7 @@ async def watched(
     agent: Agent, problem: Problem, request: AgentRequest, progress: Progress, which: str, outcomes: Outcomes
 ) -> Trajectory:
     """One problem to its trajectory, with progress; a cancellation shows what there is."""
-    sofar: Trajectory | None = None
+    following = Following()
     name = None if problem.id is None else str(problem.id)
     events: AsyncGenerator[AgentEvent, None]
     if problem.solution is not None and isinstance(agent, RefinementAgent):
@@ -203,14 +219,14 @@ async def watched(
             async for event in events:
                 if isinstance(event, AgentFinished):
                     return event.trajectory
-                if isinstance(event, TurnFinished):
-                    sofar = event.trajectory
+                following.hear(event)
                 words = said(event)
                 if words is not None:
                     progress.say(f"{which}, {words}")
     except asyncio.CancelledError:
         progress.clear()
-        if sofar is not None:
+        sofar = following.trajectory()
+        if sofar is not None and sofar.attempts:
             present(problem, sofar, request, outcomes)
         raise
     raise RuntimeError("the agent's events ended without a trajectory")

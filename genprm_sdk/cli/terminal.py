@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
@@ -17,11 +19,15 @@ from rich.text import Text
 
 from ..report.text import one_line
 
-__all__ = ["Progress", "ReaderLeft", "complain", "note", "show", "write_line"]
+__all__ = ["OutputLost", "Progress", "ReaderLeft", "complain", "note", "show", "to_stdout", "write_line"]
 
 
 class ReaderLeft(Exception):
     """Nobody reads stdout any more. No ``OSError``, because typer ends the process on a broken pipe."""
+
+
+class OutputLost(Exception):
+    """Stdout cannot be written to, a full disk say. No ``OSError``, so that nobody takes it for a file's."""
 
 
 class PipeConsole(Console):
@@ -39,31 +45,35 @@ def stderr_console() -> Console:
     return PipeConsole(file=sys.stderr, highlight=False, markup=False, emoji=False)
 
 
-def write_line(text: str) -> None:
-    """One line to stdout, at once, as it is.
+@contextmanager
+def to_stdout() -> Iterator[None]:
+    """Have failures to write end the command.
 
     Raises:
         ReaderLeft: Nobody reads it.
+        OutputLost: It cannot be written.
     """
     try:
-        sys.stdout.write(text + "\n")
-        sys.stdout.flush()
+        yield
     except BrokenPipeError:
         raise ReaderLeft from None
+    except OSError as error:
+        raise OutputLost(f"cannot write to stdout: {error.strerror or error}") from None
+
+
+def write_line(text: str) -> None:
+    """One line to stdout, at once, as it is; see ``to_stdout``."""
+    with to_stdout():
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
 
 
 def show(renderable: RenderableType) -> None:
-    """Something for people to stdout, at once.
-
-    Raises:
-        ReaderLeft: Nobody reads it.
-    """
+    """Something for people to stdout, at once; see ``to_stdout``."""
     console = stdout_console()
-    try:
+    with to_stdout():
         console.print(renderable)
         console.file.flush()
-    except BrokenPipeError:
-        raise ReaderLeft from None
 
 
 def complain(message: str) -> None:

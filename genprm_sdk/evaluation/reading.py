@@ -16,7 +16,12 @@ from ..errors import InputError
 
 __all__ = ["Broken", "Place", "Record", "encodable", "read_file", "read_records", "unique_key"]
 
-NOT_UTF8 = re.compile("[\udc80-\udcff]")
+NOT_UTF8 = re.compile("[\udc80-\udcff\0]")
+"""Bytes that are no UTF-8; and the zeros of UTF-16, which a JSON text never holds."""
+
+NOT_FINITE = re.compile(r"NaN|Infinity|[eE]\+?\d\d|\d{200}")
+"""What a text with such a number holds, and few others do."""
+
 HALF_PAIR = re.compile(r"\\u[dD][89a-fA-F]")
 SPACE = re.compile(r"[ \t\n\r]*")
 SHAPES = "give one JSON object, an array of objects, or one object a line"
@@ -102,6 +107,7 @@ def found(records: Sequence[Record | Broken]) -> int:
 
 def parse(text: str) -> object:
     """``json.loads`` whose every failure is a ``ValueError`` that reads well after a place."""
+    require_utf8(text)
     try:
         value = json.loads(text)
     except json.JSONDecodeError as error:
@@ -110,14 +116,23 @@ def parse(text: str) -> object:
         raise ValueError("a number in it has too many digits") from None
     except RecursionError:
         raise ValueError("this is nested too deeply") from None
-    require_text(value, text)
+    require_writable(value, text)
     return value
 
 
-def require_text(value: object, source: str) -> None:
-    """Refuse strings that cannot be written as UTF-8 again."""
+def require_utf8(source: str) -> None:
+    """Refuse text in another encoding, which JSON's own complaints would only puzzle about."""
     if NOT_UTF8.search(source):
-        raise ValueError("this is not UTF-8 text")
+        raise ValueError("this is not UTF-8 text: save it as UTF-8")
+
+
+def require_writable(value: object, source: str) -> None:
+    """Refuse what cannot be written as JSON in UTF-8 again."""
+    if NOT_FINITE.search(source):
+        try:
+            json.dumps(value, allow_nan=False)
+        except ValueError:
+            raise ValueError("a number in it is not finite: JSON has neither NaN nor Infinity") from None
     if HALF_PAIR.search(source):
         try:
             json.dumps(value, ensure_ascii=False).encode()
@@ -160,7 +175,8 @@ def by_array(text: str, file: str) -> list[Record | Broken]:
         except (ValueError, RecursionError):
             return [*records, torn(place, text, at)]
         try:
-            require_text(value, text[at:end])
+            require_utf8(text[at:end])
+            require_writable(value, text[at:end])
             records.append(Record(place, value))
         except ValueError as error:
             records.append(Broken(place, str(error)))

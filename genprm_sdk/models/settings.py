@@ -50,7 +50,8 @@ class VerifierSettings:
         """
         role = text_value(metadata, "genprm.role", "verifier")
         if role != "verifier":
-            raise ModelFileError(f"the model file is a {role}, not a verifier")
+            named = text_value(metadata, "general.name", "the model file")
+            raise ModelFileError(f"{named} is a {role}, not a verifier: give one, such as genprm-mini")
         protocol = text_value(metadata, "genprm.protocol", PROTOCOL)
         if protocol != PROTOCOL:
             raise ModelFileError(

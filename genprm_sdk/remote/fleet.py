@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Hashable, Sequence
 from typing import TypeVar
 from weakref import WeakValueDictionary
 
+import httpx2
 import stamina
 
 from ..errors import BackendError
@@ -23,6 +24,8 @@ T = TypeVar("T")
 FIRST_REST = 1.0
 LONGEST_REST = 60.0
 """Seconds that a server is left alone after it failed: the first time, and at most."""
+
+UNREACHABLE = (httpx2.ConnectError, httpx2.ConnectTimeout)
 
 
 class Home:
@@ -42,6 +45,8 @@ class _Member:
         self.rests_until = 0.0
         self.rest = 0.0
         self.homes = 0
+        self.answered = False
+        self.absent = False
 
     def rests(self) -> bool:
         return time.monotonic() < self.rests_until
@@ -52,6 +57,13 @@ class _Member:
 
     def succeed(self) -> None:
         self.rest = self.rests_until = 0.0
+        self.notice(None)
+
+    def notice(self, error: Failed | None) -> None:
+        """Take down whether there is a server at all."""
+        unreachable = error is not None and isinstance(error.__cause__, UNREACHABLE)
+        self.answered = self.answered or not unreachable
+        self.absent = not self.answered
 
 
 class Fleet:
@@ -88,13 +100,14 @@ class Fleet:
             attempts: How often at most; as often as the fleet's requests by default.
 
         Raises:
-            BackendError: It failed every time.
+            BackendError: It failed every time; or none of the servers can be reached, or ever could.
         """
         attempts = attempts or self._attempts
         forgiven: Failed | None = None
 
         def wait(error: Exception) -> bool | float:
-            if not isinstance(error, Failed):
+            # A server that was there may come back; an address where none ever was is a mistake to be told.
+            if not isinstance(error, Failed) or all(member.absent for member in self._members):
                 return False
             if error is forgiven or any(not member.rests() for member in self._members):
                 return 0.0
@@ -109,6 +122,7 @@ class Fleet:
                     try:
                         result = await work(member.server)
                     except Failed as error:
+                        member.notice(error)
                         if error.stale and forgiven is None:
                             forgiven = error
                         else:
@@ -117,6 +131,8 @@ class Fleet:
                     member.succeed()
                     return result
         except Failed as error:
+            if all(member.absent for member in self._members):
+                raise BackendError(f"{error}; check the address and that the server runs") from error
             raise BackendError(f"{error} (tried {attempts} times)") from error
         raise AssertionError("an attempt returns or raises")
 

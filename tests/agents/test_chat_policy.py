@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -137,6 +138,27 @@ async def test_a_name_that_is_not_served_is_said_in_one_line() -> None:
             await RefinementAgent(policy, Marking()).solve(PROBLEM)
     assert "\n" not in str(caught.value)
     assert caught.value.trajectory.attempts == ()
+
+
+async def test_an_address_where_nothing_is_is_named_at_once() -> None:
+    async with serving(lambda path, body: (200, {})) as url:
+        pass
+    started = time.monotonic()
+    with pytest.raises(BackendError, match=rf"{url} cannot be reached .*check the address"):
+        async with open_policy(url):
+            pass
+    assert time.monotonic() - started < 3
+    async with open_policy(url, model="m") as policy:
+        policy._client.max_retries = 0  # type: ignore[attr-defined]
+        with pytest.raises(AgentError, match=rf"failed on m: {url} cannot be reached .*check the address"):
+            await RefinementAgent(policy, Marking()).solve(PROBLEM)
+
+
+async def test_an_api_that_lists_nothing_is_named() -> None:
+    async with serving(lambda path, body: (404, {"error": {"message": "no such path"}})) as url:
+        with pytest.raises(BackendError, match=rf"{url} does not say what it serves: .*no such path"):
+            async with open_policy(url):
+                pass
 
 
 async def test_an_empty_message_is_the_attempts_fault_and_costs_a_turn() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -32,7 +33,7 @@ from genprm_sdk.agents import (
 from genprm_sdk.agents.backend_policy import chat_segments, user_opening
 from genprm_sdk.agents.critic import confidence
 from genprm_sdk.backends.llama_cpp import LlamaCppBackend
-from genprm_sdk.errors import InputError, UnknownModelError
+from genprm_sdk.errors import InputError, ModelFileError, UnknownModelError
 from genprm_sdk.prompt import ChatFrame
 from genprm_sdk.training.solving import conversation, question
 from genprm_sdk.training.worlds import WORLDS
@@ -223,3 +224,36 @@ async def test_what_is_no_policy_is_refused() -> None:
         agent = SelfConsistency(policy, n=2)
         trajectory = await agent.solve(PROBLEM)
         assert [attempt.repeats for attempt in trajectory.attempts] in ([None, 0], [None, None])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        ({"options": {"samples": 300}}, "samples must be a whole number from 1 to 256"),
+        ({"options": {"sample": 3}}, "there is no option 'sample'"),
+        ({"options": {"seed": 2**64}}, "seed must be"),
+        ({"options": ["samples"]}, "options must be a dictionary"),
+        ({"by": "foo"}, "by must be one of last, mean, min, product"),
+        ({"evidence": "analysis"}, "evidence must be an Evidence"),
+    ],
+)
+async def test_a_critic_is_not_opened_with_what_no_check_could_use(
+    arguments: dict[str, Any], complaint: str, critic: VerifierCritic
+) -> None:
+    with pytest.raises(InputError, match=complaint):
+        VerifierCritic(critic.verifier, **arguments)
+    with pytest.raises(InputError, match=complaint):
+        async with open_critic("nowhere.gguf", **arguments):
+            pass
+
+
+async def test_a_verifier_is_no_policy_and_a_policy_no_verifier() -> None:
+    with pytest.raises(ModelFileError, match=r"policy-mini is a policy, not a verifier.*genprm-mini"):
+        async with open_critic("policy-mini", threads=1):
+            pass
+    with pytest.raises(ModelFileError, match=r"genprm-mini.*is a verifier.*policy-mini"):
+        async with open_policy("genprm-mini", threads=1):
+            pass
+    with pytest.raises(InputError, match="name must be"):
+        async with open_policy(3):  # type: ignore[arg-type]
+            pass

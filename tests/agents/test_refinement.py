@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
+from typing import Any
 
 import pytest
 
@@ -15,12 +16,14 @@ from genprm_sdk.agents import (
     AttemptJudged,
     AttemptWritten,
     Corrections,
+    Evidence,
     Guard,
     PolicyRetried,
     PolicyWrote,
     RefinementAgent,
     Reply,
     SelfRefinement,
+    Templates,
     Trajectory,
     TurnFinished,
     TurnStarted,
@@ -321,3 +324,49 @@ async def test_foreign_text_stays_text_in_a_page() -> None:
         assert "\x1b" not in page
         assert "\u202e" not in page
     assert "\x1b" not in trajectory.to_text()
+
+
+@pytest.mark.parametrize(
+    ("settings", "complaint"),
+    [
+        ({"guard": 3}, "guard must be of type Guard"),
+        ({"templates": "x"}, "templates must be of type Templates"),
+        ({"patience": "long"}, "patience must be"),
+        ({"patience": float("nan")}, "patience must be"),
+    ],
+)
+def test_an_agent_is_not_made_of_what_it_could_not_use(settings: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(InputError, match=complaint):
+        RefinementAgent(Scripted([RIGHT]), Marking(), **settings)
+
+
+def test_texts_that_are_none_are_named() -> None:
+    with pytest.raises(InputError, match="the template solve must be text"):
+        Templates(solve=3)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="evidence must be text"):
+        Evidence.of(3)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("problem", "more", "complaint"),
+    [
+        (None, {}, "problem must be text"),
+        (3, {}, "problem must be text"),
+        (" \n", {}, "problem is blank"),
+        (PROBLEM, {"id": 3}, "id must be of type str"),
+        (PROBLEM, {"seed": "x"}, "seed must be"),
+    ],
+)
+async def test_what_is_no_problem_is_refused_in_one_line(
+    problem: Any, more: dict[str, Any], complaint: str
+) -> None:
+    policy = Scripted([RIGHT])
+    with pytest.raises(InputError, match=complaint) as refused:
+        await RefinementAgent(policy, Marking()).solve(problem, **more)
+    assert "\n" not in str(refused.value)
+    assert not policy.asked
+
+
+async def test_a_review_has_the_usual_templates_where_none_are_given() -> None:
+    trajectory = await SelfRefinement(Scripted([RIGHT, "Verdict: correct"]), templates=None).solve(PROBLEM)  # type: ignore[arg-type]
+    assert trajectory.verified

@@ -314,6 +314,21 @@ async def test_a_server_that_is_not_there(server: str) -> None:
         assert await labels(backend) == ["correct", "incorrect"]
 
 
+async def test_servers_of_which_none_was_ever_there_are_asked_once() -> None:
+    async def silent(path: str, body: object, headers: object) -> Answer:
+        return Answer(200, {})
+
+    async with serving(silent) as first, serving(silent) as second:
+        pass
+    started = time.monotonic()
+    with pytest.raises(BackendError, match=rf"{first} cannot be reached: .*check the address") as refused:
+        await OpenAIBackend.connect(first)
+    assert "tried" not in str(refused.value)
+    with pytest.raises(BackendError, match="cannot be reached"):
+        await OpenAIBackend.connect([first, second])
+    assert time.monotonic() - started < 10
+
+
 async def test_what_is_no_completions_server() -> None:
     async def refusing(path: str, body: object, headers: object) -> Answer:
         return Answer(401, {"error": {"message": "no key"}})

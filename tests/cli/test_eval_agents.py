@@ -112,6 +112,8 @@ def test_problems_that_cannot_be_used_are_listed(
         (["--threshold", "0.4"], "No such option: --threshold"),
         (["--n", "0,2"], "--n takes whole numbers"),
         (["--n", "many"], "--n takes whole numbers"),
+        (["--n", "1,2000"], "--n takes whole numbers from 1 to 1024"),
+        (["--samples", "300"], "--samples"),
         (["--policy", "nowhere.gguf"], "nowhere.gguf"),
         (["--model", "nowhere.gguf"], "nowhere.gguf"),
     ],

@@ -78,6 +78,25 @@ def test_a_reader_that_leaves_early(how: str, start_fake: Start, lines_file: Wri
         assert "Exception ignored" not in said
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux has a disk that is always full")
+@pytest.mark.parametrize(
+    "arguments", [["check", "FILE", "--json"], ["check", "FILE"], ["--help"], ["check", "--help"]]
+)
+def test_a_full_disk_is_one_line(arguments: list[str], fake: Any, lines_file: Write) -> None:
+    given = [lines_file(GOOD, GOOD) if each == "FILE" else each for each in arguments]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, fake.__file__, *given],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    where = "" if "--help" in arguments else " to stdout"
+    assert done.stderr == f"genprm: cannot write{where}: No space left on device\n"
+
+
 def test_importing_the_command_loads_nothing_heavy() -> None:
     code = (
         "import sys, genprm_sdk.cli\n"

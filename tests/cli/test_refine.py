@@ -66,7 +66,11 @@ def test_every_agent_solves(agent: str, lines_file: Write, capsys: pytest.Captur
         (["--evidence", "gossip"], "evidence must be some of"),
         (["--policy", "no-such-policy"], "unknown model"),
         (["--model", "no-such-model"], "unknown model"),
-        (["--max-seconds", "-1"], "Budget.seconds"),
+        (["--max-seconds", "-1"], "--max-seconds must be"),
+        (["--threshold", "nan"], "--threshold"),
+        (["--agent", "best-of-n", "--n", "1025"], "--n"),
+        (["--html", ""], "--html"),
+        (["--policy", "genprm-mini"], "genprm-mini is a verifier, not a policy"),
         (["--agent", "nobody"], "nobody"),
         (["--policy-model", "x"], "leave it out"),
         (["--prefill"], "continues texts without it"),
@@ -133,8 +137,36 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
-def test_an_interruption_shows_what_there_is(lines_file: Write) -> None:
-    command = [sys.executable, "-c", SLOW, "solve", lines_file(OPEN), "--agent", "self-refine", "--json"]
+IN_ONE_TURN = """
+import asyncio, signal, sys
+from contextlib import asynccontextmanager
+from genprm_sdk.agents import SelfConsistency
+from genprm_sdk.cli import main, refine
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+asked = 0
+
+async def policy(messages):
+    global asked
+    asked += 1
+    if asked <= 3:
+        return "Step 1: a.\\n\\nStep 2: \\\\boxed{1}"
+    await asyncio.sleep(0.05)
+    print("asked again", file=sys.stderr, flush=True)
+    await asyncio.sleep(60)
+
+@asynccontextmanager
+async def open_agent(request):
+    yield SelfConsistency(policy, n=4)
+
+refine.open_agent = open_agent
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize(("script", "attempts"), [(SLOW, 1), (IN_ONE_TURN, 3)])
+def test_an_interruption_shows_what_there_is(script: str, attempts: int, lines_file: Write) -> None:
+    command = [sys.executable, "-c", script, "solve", lines_file(OPEN), "--json"]
     environment = {**os.environ, "PYTHONWARNINGS": "error"}
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
@@ -146,5 +178,6 @@ def test_an_interruption_shows_what_there_is(lines_file: Write) -> None:
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=20)
     assert process.returncode == 130
-    assert json.loads(out)["answer"] == "1"
+    shown = json.loads(out)
+    assert (shown["answer"], shown["stopped"], len(shown["attempts"])) == ("1", None, attempts)
     assert err.splitlines()[-1] == "0 of 1 problem: 0 answered, interrupted"

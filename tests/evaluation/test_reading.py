@@ -119,6 +119,25 @@ def test_a_number_of_too_many_digits_loses_its_line() -> None:
     assert isinstance(good, Record)
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "latin-1"])
+@pytest.mark.parametrize("lines", ['{"problem": "pä"}\n{"problem": "q"}', '[{"problem": "pä"}]'])
+def test_another_encoding_is_named_as_what_is_wrong(lines: str, encoding: str) -> None:
+    record = read_records(lines.encode(encoding), "f")[0]
+    assert isinstance(record, Broken)
+    assert "not UTF-8 text" in record.message
+    assert "JSON (" not in record.message
+
+
+@pytest.mark.parametrize("number", ["1e400", "-1e400", "NaN", "Infinity", "-Infinity", "9" * 400 + ".0"])
+@pytest.mark.parametrize("shape", ['{"id": %s}\n{"id": 1e5}\n', '[{"id": %s}, {"id": 1e5}]'])
+def test_a_number_that_json_does_not_have_loses_its_record(number: str, shape: str) -> None:
+    broken, good = read_records((shape % number).encode(), "f")
+    assert isinstance(broken, Broken)
+    assert broken.message == "a number in it is not finite: JSON has neither NaN nor Infinity"
+    assert isinstance(good, Record)
+    assert good.value == {"id": 1e5}
+
+
 def test_an_empty_file_has_no_records() -> None:
     assert read_records(b"", "f") == []
     assert read_records(b"\xef\xbb\xbf \n\t\n", "f") == []

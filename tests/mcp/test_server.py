@@ -322,7 +322,7 @@ def test_a_reader_who_left_ends_it() -> None:
         (["--model", "nope"], "unknown model"),
         (["--policy", "nope"], "unknown model"),
         (["--evidence", "gossip"], "evidence must be some of"),
-        (["--max-seconds", "-1"], "Budget.seconds"),
+        (["--max-seconds", "-1"], "--max-seconds must be"),
         (["--prefill"], "give one, or neither"),
         (["--policy", "policy-mini", "--prefill"], "leave it out"),
         (["--turns", "x"], "--turns"),
