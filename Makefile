@@ -29,7 +29,7 @@ demo: $(STAMPS)/llama ## check real solutions with the bundled model (installs l
 
 test: $(STAMPS)/dev ## run the tests; ARGS='-k name' goes to pytest
 	@echo "==> pytest (without the soak tests)"
-	@$(BIN)/pytest $(ARGS)
+	@$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 # mypy reads the wheel a user would install, from a folder outside the tree: what is missing in the wheel is
 # missing here too. The wheel is built by way of the sdist, so leftovers in build/ cannot get into it.
