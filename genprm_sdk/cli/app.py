@@ -549,7 +549,12 @@ def train_export(
     folder: FinishedRun,
     to: Annotated[Path, typer.Option("--to", help="A .jsonl file, or for the dataset a .parquet file.")],
     stage: Annotated[
-        str, typer.Option("--stage", metavar="STAGE", help=f"Whose records: {RECORDS}.")
+        str,
+        typer.Option(
+            "--stage",
+            metavar="STAGE",
+            help=f"Whose records: {RECORDS}; or dropped, those of all stages that go no further.",
+        ),
     ] = "dataset",
 ) -> int:
     """Write what a run has made to a file."""
