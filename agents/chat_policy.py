@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ChatPolicy", "PrefilledChatPolicy"]
 
-KEY_VARIABLE = "OPENAI_API_KEY"
+KEY_VARIABLE = "GENPRM_POLICY_API_KEY"
+OPENAI_ADDRESS = "https://api.openai.com/v1"
 SEEDS = 2**31
 LONGEST_ANSWER = 1_000_000
 """Characters behind which nothing more is read."""
@@ -30,7 +31,8 @@ class ChatPolicy:
     Args:
         model: Its name there.
         url: The API's address, such as ``http://127.0.0.1:8000/v1``; by default OpenAI's own.
-        api_key: By default what the environment variable OPENAI_API_KEY holds.
+        api_key: By default what the environment variable GENPRM_POLICY_API_KEY holds; else, for OpenAI's own
+            address or the one in OPENAI_BASE_URL alone, OPENAI_API_KEY.
         temperature: Of the sampling.
         top_p: Smallest set of tokens with this probability.
         max_tokens: Of one answer, at most.
@@ -85,10 +87,10 @@ class ChatPolicy:
         try:
             try:
                 return await self._listed(self._client.with_options(max_retries=0))
-            except openai.APIConnectionError as error:
-                raise BackendError(self._unreachable(error)) from error
-            except openai.APIError:  # one that is busy or still loads answers when it is asked again
-                return await self._listed(self._client)
+            except openai.APIError as error:
+                if _nobody_is_there(error):
+                    raise BackendError(self._unreachable(error)) from error
+            return await self._listed(self._client)
         except openai.APIError as error:
             raise BackendError(f"{self._address()} does not say what it serves: {_said(error)}") from error
 
@@ -148,10 +150,9 @@ class ChatPolicy:
             request["stop"] = list(stop)
         try:
             return await self._streamed(request, show)
-        except openai.APIConnectionError as error:
-            raise BackendError(f"the chat API failed on {self.name}: {self._unreachable(error)}") from error
         except openai.APIError as error:
-            message = f"the chat API failed on {self.name}: {_said(error)}"
+            reason = self._unreachable(error) if _nobody_is_there(error) else _said(error)
+            message = f"the chat API failed on {self.name}: {reason}"
             too_long = "context" in message and isinstance(error, openai.BadRequestError)
             raise (ContextLengthError if too_long else BackendError)(message) from error
 
@@ -230,12 +231,24 @@ def _client(url: str | None, api_key: str | None, retries: int, patience: float)
     except ImportError:
         raise MissingExtraError("openai", "agents", "a policy behind a chat API") from None
     try:
-        # Servers of one's own mostly want no key, but the client insists on one.
-        own = api_key if api_key is not None else os.environ.get(KEY_VARIABLE)
-        key = own if own is not None or url is None else "none"
+        given = api_key if api_key is not None else os.environ.get(KEY_VARIABLE)
+        # The client would send OpenAI's key to any address. Servers of one's own mostly want none.
+        key = given if given is not None or _is_openai(url) else "none"
         return openai.AsyncOpenAI(base_url=url, api_key=key, max_retries=retries, timeout=patience)
     except openai.OpenAIError as error:
         raise InputError(f"the chat API cannot be used: {error}") from error
+
+
+def _nobody_is_there(error: Exception) -> bool:
+    """Whether no connection came about, as with a wrong address."""
+    import httpx2
+
+    return isinstance(error.__cause__, httpx2.ConnectError)
+
+
+def _is_openai(url: str | None) -> bool:
+    known = (OPENAI_ADDRESS, os.environ.get("OPENAI_BASE_URL", OPENAI_ADDRESS))
+    return url is None or url.rstrip("/") in [address.rstrip("/") for address in known]
 
 
 def _said(error: BaseException) -> str:

@@ -258,3 +258,27 @@ async def test_a_key_is_needed_where_there_is_no_address(monkeypatch: pytest.Mon
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     with pytest.raises(InputError, match="cannot be used"):
         ChatPolicy("m")
+
+
+@pytest.mark.parametrize(
+    ("url", "sent"),
+    [
+        (None, "openai's"),
+        ("https://api.openai.com/v1/", "openai's"),
+        ("http://gateway/v1", "openai's"),
+        ("http://127.0.0.1:1/v1", "none"),
+        ("https://api.openai.com.example/v1", "none"),
+    ],
+)
+async def test_openai_s_key_goes_to_openai_alone(
+    monkeypatch: pytest.MonkeyPatch, url: str | None, sent: str
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "openai's")
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://gateway/v1")
+    async with ChatPolicy("m", url=url) as policy:
+        assert policy._client.api_key == sent
+    monkeypatch.setenv("GENPRM_POLICY_API_KEY", "ours")
+    async with ChatPolicy("m", url=url) as policy:
+        assert policy._client.api_key == "ours"
+    async with ChatPolicy("m", url=url, api_key="given") as policy:
+        assert policy._client.api_key == "given"
