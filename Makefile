@@ -23,7 +23,7 @@ unexport PYTHONHOME
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
 
-demo: $(STAMPS)/llama ## check real solutions with the bundled model (installs llama.cpp, no torch)
+demo: $(STAMPS)/llama ## check four solutions with the bundled model (installs llama.cpp, no torch)
 	@echo "==> genprm demo"
 	@$(BIN)/genprm demo $(ARGS)
 

@@ -112,7 +112,7 @@ def examine() -> list[Finding]:
         "pip install 'genprm-sdk[llama]' (needs a C++ compiler)",
         True,
     )
-    transformers = "pip install 'genprm-sdk[train]' (for training only)"
+    transformers = "pip install 'genprm-sdk[transformers]' (for folders of safetensors, and training)"
     return [
         system(),
         llama,
