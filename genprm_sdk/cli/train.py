@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import shlex
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from rich.table import Table
@@ -149,7 +149,7 @@ def may_pass_later(error: GenPRMError) -> bool:
 async def has_finished_some(out: Path) -> bool:
     try:
         _, statuses = await read_status(out)
-    except InputError:
+    except GenPRMError:
         return False
     return any(status.finished for status in statuses)
 
@@ -170,10 +170,14 @@ class RecipeCopy:
     @property
     def is_there(self) -> bool:
         """Whether the copy is of this recipe: a run that was refused leaves another's alone."""
+        return self.kept() == self.recipe
+
+    def kept(self) -> PipelineRecipe | None:
+        """The recipe that is there now, whichever it is."""
         try:
-            return load_pipeline_recipe(os.fspath(self.path)) == self.recipe
+            return load_pipeline_recipe(os.fspath(self.path))
         except InputError:
-            return False
+            return None
 
     def save(self) -> None:
         """Write it, in place of another.
@@ -186,29 +190,32 @@ class RecipeCopy:
         except OSError as error:
             raise InputError(f"{self.out} cannot be used for a run: {error}") from None
 
-    @contextmanager
-    def taken_back_where_refused(self, before: bytes | None) -> Iterator[None]:
-        """Put back the copy that was there, where what is done here refuses the recipe.
-
-        Args:
-            before: Its content, or None if there was none.
-        """
-        try:
-            yield
-        except InputError:
-            if before is not None and self.is_there:
-                self.path.write_bytes(before)
-            raise
-
-    def content(self) -> bytes | None:
-        """What is there now, of whatever recipe."""
-        return self.path.read_bytes() if self.path.is_file() else None
-
 
 async def made(
     copy: RecipeCopy, stages: Sequence[AnyStage], settings: RaySettings | None
 ) -> tuple[list[StageStatus], list[TuningStatus]]:
-    recipe, out, before = copy.recipe, copy.out, copy.content()
+    """Run stages; where they refuse the recipe, the folder's is again the one that was there before."""
+    before = copy.kept()
+    try:
+        return await run_accepted(copy, stages, settings)
+    except InputError:  # of a training, say, which alone can tell whether it was begun with other settings
+        if before is not None and before != copy.recipe and copy.is_there:
+            await go_back_to(RecipeCopy(before, copy.out))
+        raise
+
+
+async def go_back_to(earlier: RecipeCopy) -> None:
+    """Make a recipe the folder's without running anything."""
+    try:
+        await run_pipeline(earlier.recipe, earlier.out, stages=[], accepted=earlier.save)
+    except GenPRMError as error:
+        note(f"{earlier.path} stays the refused recipe: there is no way back to the one before: {error}")
+
+
+async def run_accepted(
+    copy: RecipeCopy, stages: Sequence[AnyStage], settings: RaySettings | None
+) -> tuple[list[StageStatus], list[TuningStatus]]:
+    recipe, out = copy.recipe, copy.out
     of_data = [stage for stage in STAGES if stage in stages]
     of_models = [stage for stage in TUNING if stage in stages]
     with Line(every=SECONDS_BETWEEN_LINES) as line:
@@ -225,9 +232,7 @@ async def made(
         async with spreading(settings, out) as spread:
             await run_pipeline(recipe, out, stages=of_data, hear=hear, spread=spread, accepted=copy.save)
         if of_models:
-            # Only the training itself can tell whether its folder was begun with other settings.
-            with copy.taken_back_where_refused(before):
-                await run_tuning(recipe, out, of_models, hear_tuning)
+            await run_tuning(recipe, out, of_models, hear_tuning)
     _, statuses = await read_status(out)
     return statuses, await tuning_status(recipe, out)
 

@@ -188,10 +188,14 @@ def test_a_training_that_is_refused_leaves_the_recipe_to_go_back_to(
     (out / "sft" / "identity.json").write_text('{"learning_rate": 1.0}')
     capsys.readouterr()
     assert main(["train", "sft", changed(recipe, sft={"learning_rate": 0.5}), "--out", str(out)]) == 2
-    assert (out / "recipe.yaml").read_text() == before
     err = capsys.readouterr().err
     assert "or go back" in err.splitlines()[-1]
     assert "go on with" not in err
+
+    assert main(["train", "sft", changed(recipe, labels={"rule": "hard"}), "--out", str(out)]) == 2
+    assert (out / "recipe.yaml").read_text() == before
+    assert main(["train", "export", str(out), "--to", str(tmp_path / "kept.jsonl")]) == 0
+    assert (tmp_path / "kept.jsonl").read_text()
 
 
 def test_a_server_that_is_not_there_yet_is_gone_on_with_the_same_options(
