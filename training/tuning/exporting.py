@@ -14,7 +14,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType
 
 from genprm_sdk.backends.tokenizer import frame_of_folder
 from genprm_sdk.errors import InputError, ModelError, ModelFileError
@@ -34,6 +33,7 @@ PLAIN = "F16"
 """What llama.cpp makes smaller types of."""
 
 FIGURES = "parity.json"
+REFUSED = "refused.json"
 CHUNK = 1 << 22
 _FILE_NAME = re.compile(r"\w[\w.-]*")
 
@@ -75,7 +75,7 @@ async def export_folder(
     Raises:
         InputError: An argument makes no sense, or the model's sizes do not go with a type.
         ModelFileError: The folder's model cannot be written; or a file computes something else: what was
-            finished before it is kept, and ``parity.json`` says by how much this one is off.
+            finished before it is kept, and ``refused.json`` says by how much this one is off.
         GenPRMError: Something cannot be run or written.
 
     Returns:
@@ -97,13 +97,16 @@ async def export_folder(
     try:
         await in_thread(lambda check: out.mkdir(parents=True, exist_ok=True))
         for kind in sorted(kinds, key=lambda kind: kind != PLAIN):
-            exported.append(await export.release(kind))
+            try:
+                exported.append(await export.release(kind))
+            except ParityError as error:
+                found = {"name": name, "quantization": kind, "parity": asdict(error.found)}
+                _replace(out / REFUSED, json.dumps(found, indent=1) + "\n")
+                raise ModelFileError(f"{error}; the figures are in {out / REFUSED}") from error
             _replace(out / FIGURES, _figures(name, exported))
+        (out / REFUSED).unlink(missing_ok=True)
         facts = CardFacts(name, base, licence, records or {}, exported)
         _replace(out / "README.md", model_card(facts))
-    except ParityError as error:
-        _replace(out / FIGURES, _figures(name, exported, export.refused))
-        raise ModelFileError(f"{error}; the figures are in {out / FIGURES}") from error
     except OSError as error:
         raise ModelError(f"{out} cannot be written to: {error}") from error
     finally:
@@ -132,11 +135,7 @@ def conversation_segments(frame: ChatFrame, messages: Sequence[Message]) -> list
 
 
 class _Export:
-    """The files of one model.
-
-    Attributes:
-        refused: By their names, the types and differences of those that compute something else.
-    """
+    """The files of one model."""
 
     def __init__(
         self,
@@ -156,7 +155,6 @@ class _Export:
         self._threads = threads
         self._hear = hear
         self._plain: Path | None = None
-        self.refused: dict[str, tuple[str, Parity]] = {}
 
     async def release(self, kind: str) -> Exported:
         """Write and compare the file of a type, and only then give it its name."""
@@ -198,11 +196,7 @@ class _Export:
         file = self._path(kind).name
         self._hear(f"comparing {file} with {self._folder}")
         tolerance = self._tolerances.get(kind)
-        try:
-            found = await compare(self._readings, part, tolerance=tolerance, threads=self._threads)
-        except ParityError as error:
-            self.refused[file] = (kind, error.found)
-            raise
+        found = await compare(self._readings, part, tolerance=tolerance, threads=self._threads)
         self._hear(
             f"{file}: log-probabilities off by {found.mean:.2g} on average and {found.largest:.2g} at most; "
             f"the same likeliest token at {found.agreement:.2%} of {found.positions:,} positions"
@@ -210,9 +204,7 @@ class _Export:
         return found
 
 
-def _figures(
-    name: str, exported: Sequence[Exported], refused: Mapping[str, tuple[str, Parity]] = MappingProxyType({})
-) -> str:
+def _figures(name: str, exported: Sequence[Exported]) -> str:
     files = {
         file.path.name: {
             "quantization": file.quantization,
@@ -222,12 +214,7 @@ def _figures(
         }
         for file in exported
     }
-    figures: dict[str, object] = {"name": name, "files": files}
-    if refused:
-        figures["refused"] = {
-            file: {"quantization": kind, "parity": asdict(parity)} for file, (kind, parity) in refused.items()
-        }
-    return json.dumps(figures, indent=1) + "\n"
+    return json.dumps({"name": name, "files": files}, indent=1) + "\n"
 
 
 def _sha256(path: Path, check: Check) -> str:

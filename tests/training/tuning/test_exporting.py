@@ -123,7 +123,7 @@ async def test_a_file_that_computes_something_else_is_not_released(
 ) -> None:
     (tmp_path / "mini-Q8_0.gguf").write_bytes(b"old")
     mend = (
-        r"^mini-Q8_0\.gguf does not compute what .*: ask for f16 instead; the figures are in .*parity\.json"
+        r"^mini-Q8_0\.gguf does not compute what .*: ask for f16 instead; the figures are in .*refused\.json"
     )
     with pytest.raises(ModelFileError, match=mend):
         await export_folder(
@@ -137,11 +137,11 @@ async def test_a_file_that_computes_something_else_is_not_released(
             longest=LONGEST,
             threads=1,
         )
-    assert names(tmp_path) == {"mini-F16.gguf", "mini-Q8_0.gguf", "parity.json"}
+    assert names(tmp_path) == {"mini-F16.gguf", "mini-Q8_0.gguf", "parity.json", "refused.json"}
     assert (tmp_path / "mini-Q8_0.gguf").read_bytes() == b"old"
     figures = json.loads((tmp_path / "parity.json").read_text(encoding="utf-8"))
     assert list(figures["files"]) == ["mini-F16.gguf"]
-    refused = figures["refused"]["mini-Q8_0.gguf"]
+    refused = json.loads((tmp_path / "refused.json").read_text(encoding="utf-8"))
     assert refused["quantization"] == "Q8_0"
     assert refused["parity"]["mean"] > refused["parity"]["tolerance"] == 1e-6
 
