@@ -46,6 +46,7 @@ class Judged:
         code: Blocks that were executed and those of them that failed, by step and path; empty where it was
             not kept.
         held: Most tokens in the engine's cache meanwhile: the solution's own where one was judged at a time.
+            None where it was not kept.
     """
 
     group: str
@@ -56,7 +57,7 @@ class Judged:
     tokens: tuple[tuple[int, ...], ...]
     complete: bool
     code: tuple[tuple[tuple[int, int], ...], ...] = ()
-    held: int = 0
+    held: int | None = None
 
     def stopped(self, adaptive: Adaptive | None, samples: int | None = None) -> Stopped:
         """The same with fewer paths and a rule that stops them, as ``genprm_sdk.check`` lets them run."""

@@ -63,7 +63,9 @@ def tokenizer_of(recipe: Recipe, folder: Path) -> Tokenizer:
 
 def rest_of_identity(recipe: Recipe, tokenizer: Tokenizer, start: Path | None = None) -> dict[str, object]:
     """What decides the weights beside shape and schedule."""
-    fields = recipe.model_dump(mode="json", exclude={"shape", "schedule"})
+    # Checkpoints from before there was a choice of history go on.
+    left_out = {"shape", "schedule"} | ({"history"} if recipe.history == "steps" else set())
+    fields = recipe.model_dump(mode="json", exclude=left_out)
     digest = hashlib.sha256(tokenizer.to_str().encode()).hexdigest()
     rest: dict[str, object] = {"recipe": fields, "tokenizer": digest}
     if start is not None:

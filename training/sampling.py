@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import random
+import signal
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -18,7 +19,6 @@ from genprm_sdk.types import split_steps
 from .memory import keep_freed_memory
 from .sft import Shape, build_model, load_tied
 from .solving import Attempt, encode_prompt
-from .stopping import deaf
 from .tokenizer import SPECIAL_TOKENS
 from .worlds import WORLDS, Exercise, boxed_answer
 
@@ -102,7 +102,7 @@ _samplers: list[_Sampler] = []
 
 
 def _begin(sampling: _Sampling) -> None:
-    deaf()  # Ctrl-C reaches whoever they work for, too, and ends the pool
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # it reaches whoever they work for, too, who ends the pool
     torch.set_num_threads(1)
     keep_freed_memory()
     # A pool's processes do not notice by themselves that whoever they work for was killed.

@@ -95,11 +95,13 @@ def trained(name: str, scale: Scale, folder: Path, say: Callable[[str], None]) -
     if not file.exists():
         done = latest_step(folder / name / "checkpoints") or 0
         say(f"training {recipe.model} from step {done} of {recipe.schedule.steps}")
+        start = None
         if name in SIZES:
             take_vocabulary(folder / name)
-            run_recipe(recipe, folder / name)
         else:
-            run_recipe(recipe, folder / name, start=find_model(POLICY)[1])
+            start = find_model(POLICY)[1]
+        if run_recipe(recipe, folder / name, start=start) is None:
+            raise KeyboardInterrupt  # which a training ends with a checkpoint
     return file
 
 

@@ -167,7 +167,8 @@ QUICK_RECIPE = {"steps": 100_000, "tokens": 512, "checkpoint_every": 100_000, "p
 
 
 def runs_round(out: Path, leader: int) -> bool:
-    return (out / "curve.jsonl").exists()
+    curve = out / "curve.jsonl"
+    return curve.exists() and curve.stat().st_size > 0
 
 
 def starts_others(out: Path, leader: int) -> bool:

@@ -29,8 +29,9 @@ async def run(work: Work) -> Result:
         ("trained with its rationales, used without", pruned),
     ):
         written = np.mean([sum(map(sum, each.tokens)) for each in judged])
-        held = np.mean([each.held for each in judged])
-        rows.append((name, *one_and_all(judged), f"{written:,.0f}", f"{held:,.0f}"))
+        held = [each.held for each in judged if each.held is not None]
+        most = f"{np.mean(held):,.0f}" if len(held) == len(judged) else "not kept"
+        rows.append((name, *one_and_all(judged), f"{written:,.0f}", most))
     return Result(
         how=(
             f"Two small verifiers of {DOMAIN}, trained with equal numbers of steps and of tokens read. One "
