@@ -14,7 +14,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import TypedDict
 
-from ..arguments import instance_of, shown
+from ..arguments import instance_of, shown, whole_number
 from ..cancellation import cancelled_once
 from ..errors import ContextLengthError, GenPRMError, InputError
 from ..events import Event
@@ -380,8 +380,8 @@ class Agent(ABC):
         patience: float = 600.0,
     ) -> None:
         for name, value in (("concurrency", concurrency), ("tries", tries), ("max_tokens", max_tokens)):
-            if value is not None and (type(value) is not int or value < 1):
-                raise InputError(f"{name} must be a whole number, at least 1, not {value!r:.80}")
+            if value is not None:
+                whole_number(value, name)
         if type(patience) not in (int, float) or not patience > 0:
             raise InputError(f"patience must be a number of seconds above 0, not {shown(patience)}")
         self.speaker = Speaker(policy, tries, patience)

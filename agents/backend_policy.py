@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
+from ..arguments import whole_number
 from ..backends.base import Backend, OpenSequence, Sampling
 from ..errors import InputError
 from ..prompt import ChatFrame, Segment, content, control
@@ -35,8 +36,7 @@ class BackendPolicy:
         max_tokens: int = DEFAULT_TOKENS,
         system: str | None = None,
     ) -> None:
-        if type(max_tokens) is not int or max_tokens < 1:
-            raise InputError(f"max_tokens must be a whole number, at least 1, not {max_tokens!r:.80}")
+        whole_number(max_tokens, "max_tokens")
         self.name = backend.name
         self._backend = backend
         self._sampling = sampling

@@ -9,6 +9,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Protocol, get_args
 
+from ..arguments import whole_number
 from ..errors import InputError
 from ..events import Event, Finished
 from ..modes import Reasoning
@@ -136,8 +137,7 @@ class Evidence:
     paths: int = 1
 
     def __post_init__(self) -> None:
-        if type(self.paths) is not int or self.paths < 1:
-            raise InputError(f"Evidence.paths must be a whole number, at least 1, not {self.paths!r:.80}")
+        whole_number(self.paths, "Evidence.paths")
 
     @classmethod
     def of(cls, names: str, paths: int = 1) -> Evidence:

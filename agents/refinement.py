@@ -7,7 +7,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Literal, Unpack
 
-from ..arguments import instance_of
+from ..arguments import instance_of, whole_number
 from ..errors import InputError
 from ..options import Budget
 from ..types import Solution
@@ -100,10 +100,8 @@ class RefinementAgent(Agent):
         **settings: Unpack[AgentSettings],
     ) -> None:
         super().__init__(policy, critic, **settings)
-        if type(turns) is not int or turns < 0:
-            raise InputError(f"turns must be a whole number, at least 0, not {turns!r:.80}")
-        if type(circles) is not int or circles < 1:
-            raise InputError(f"circles must be a whole number, at least 1, not {circles!r:.80}")
+        whole_number(turns, "turns", 0)
+        whole_number(circles, "circles")
         if repair not in ("whole", "prefix"):
             raise InputError(f"repair must be whole or prefix, not {repair!r:.80}")
         if keep not in ("best", "last"):

@@ -8,6 +8,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from ..arguments import whole_number
 from ..errors import InputError
 from ..options import Budget
 from ..types import Frozen
@@ -46,8 +47,8 @@ class AgentBudget(Budget):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.turns is not None and (type(self.turns) is not int or self.turns < 0):
-            raise InputError(f"AgentBudget.turns must be a whole number, at least 0, not {self.turns!r:.80}")
+        if self.turns is not None:
+            whole_number(self.turns, "AgentBudget.turns", 0)
 
     @classmethod
     def of(cls, budget: Budget | None) -> AgentBudget:

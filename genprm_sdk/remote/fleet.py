@@ -25,8 +25,6 @@ FIRST_REST = 1.0
 LONGEST_REST = 60.0
 """Seconds that a server is left alone after it failed: the first time, and at most."""
 
-UNREACHABLE = (httpx2.ConnectError, httpx2.ConnectTimeout)
-
 
 class Home:
     """Where sequences that begin alike are served.
@@ -61,7 +59,7 @@ class _Member:
 
     def notice(self, error: Failed | None) -> None:
         """Take down whether there is a server at all."""
-        unreachable = error is not None and isinstance(error.__cause__, UNREACHABLE)
+        unreachable = error is not None and isinstance(error.__cause__, httpx2.ConnectError)
         self.answered = self.answered or not unreachable
         self.absent = not self.answered
 
