@@ -160,7 +160,7 @@ async def test_a_sandbox_that_is_left_at_once_leaves_nothing(seconds: float | No
     async with Sandbox():
         if seconds is not None:
             await asyncio.sleep(seconds)
-    assert children(os.getpid()) == before
+    assert children(os.getpid()) <= before
     assert time.perf_counter() - started < 5
 
 

@@ -284,12 +284,12 @@ def test_closing_leaves_nothing(mini: Path, model: Any, prompts: list[StepPrompt
     threads, processes = set(threading.enumerate()), children(os.getpid())
     with Rollouts(model, mini, settings=settings_of(mini)) as rollouts:
         rollouts.write(prompts[:1], 1, seed=0)
-        assert children(os.getpid()) > processes
+        assert children(os.getpid()) - processes
     deadline = time.monotonic() + 5
-    while children(os.getpid()) != processes and time.monotonic() < deadline:
+    while not children(os.getpid()) <= processes and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert children(os.getpid()) == processes
-    assert set(threading.enumerate()) == threads
+    assert children(os.getpid()) <= processes  # one of an earlier test may have ended meanwhile
+    assert set(threading.enumerate()) <= threads
     with pytest.raises(ClosedError, match="not open"):
         rollouts.write(prompts[:1], 1, seed=0)
 
