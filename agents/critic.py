@@ -9,7 +9,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Protocol, get_args
 
-from ..arguments import whole_number
+from ..arguments import one_of, shown, whole_number
 from ..errors import InputError
 from ..events import Event, Finished
 from ..modes import Reasoning
@@ -284,10 +284,9 @@ def require_usable(evidence: Evidence | None, by: Aggregate, options: CheckOptio
     """
     if evidence is not None and not isinstance(evidence, Evidence):
         raise InputError(
-            f"evidence must be an Evidence, such as Evidence.of('analysis,conclusion'), not {evidence!r:.80}"
+            f"evidence must be an Evidence, such as Evidence.of('analysis,conclusion'), not {shown(evidence)}"
         )
-    if by not in get_args(Aggregate):
-        raise InputError(f"by must be one of {', '.join(get_args(Aggregate))}, not {by!r:.80}")
+    one_of(get_args(Aggregate), by, "by")
     if options is not None and not isinstance(options, dict):
         raise InputError(f"options must be a dictionary of CheckOptions, not a {type(options).__name__}")
     Plan.of(options or CheckOptions(), Reasoning.ANALYSIS, auto_adaptive=False)

@@ -7,7 +7,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Literal, Unpack
 
-from ..arguments import instance_of, whole_number
+from ..arguments import instance_of, one_of, shown, whole_number
 from ..errors import InputError
 from ..options import Budget
 from ..types import Solution
@@ -45,7 +45,7 @@ class Guard:
         for name in ("score", "confidence"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-                raise InputError(f"Guard.{name} must be a number from 0 to 1, not {value!r:.80}")
+                raise InputError(f"Guard.{name} must be a number from 0 to 1, not {shown(value)}")
 
     def challenge(self, judgement: Judgement, steps: tuple[str, ...], critic: str) -> Challenge | None:
         """The first step that is doubted enough, or None."""
@@ -102,10 +102,8 @@ class RefinementAgent(Agent):
         super().__init__(policy, critic, **settings)
         whole_number(turns, "turns", 0)
         whole_number(circles, "circles")
-        if repair not in ("whole", "prefix"):
-            raise InputError(f"repair must be whole or prefix, not {repair!r:.80}")
-        if keep not in ("best", "last"):
-            raise InputError(f"keep must be best or last, not {keep!r:.80}")
+        one_of(("whole", "prefix"), repair, "repair")
+        one_of(("best", "last"), keep, "keep")
         self._turns = turns
         self._repair = repair
         self._guard = instance_of(Guard, guard, "guard") or Guard()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Literal, Unpack
 
-from ..errors import InputError
+from ..arguments import one_of, whole_number
 from ..verifier import Verifier
 from .agent import Agent, AgentSettings, Run, Wanted
 from .answers import Answers
@@ -26,9 +26,7 @@ class _Sampling(Agent):
         self, policy: Policy, critic: Critic | Verifier | None, n: int, settings: AgentSettings
     ) -> None:
         super().__init__(policy, critic, **settings)
-        if type(n) is not int or not 1 <= n <= MOST_ATTEMPTS:
-            raise InputError(f"n must be a whole number from 1 to {MOST_ATTEMPTS}, not {n!r:.80}")
-        self._n = n
+        self._n = whole_number(n, "n", most=MOST_ATTEMPTS)
 
     async def _work(self, run: Run) -> Stopped:
         wanted = Wanted([user(self.templates.solving(run.problem))])
@@ -83,8 +81,7 @@ class BestOfN(_Sampling):
         **settings: Unpack[AgentSettings],
     ) -> None:
         super().__init__(policy, critic, n, settings)
-        if select not in ("best", "vote"):
-            raise InputError(f"select must be best or vote, not {select!r:.80}")
+        one_of(("best", "vote"), select, "select")
         self._select = select
 
     async def _settle(self, run: Run) -> None:

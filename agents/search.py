@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Unpack
 
+from ..arguments import whole_number
 from ..errors import InputError
 from ..verifier import Verifier
 from .agent import Agent, AgentSettings, Run, Wanted, normal
@@ -51,10 +52,7 @@ class StepSearch(Agent):
     ) -> None:
         super().__init__(policy, critic, **settings)
         for name, value in (("width", width), ("expand", expand), ("steps", steps)):
-            if type(value) is not int or not 1 <= value <= MOST_CANDIDATES:
-                raise InputError(
-                    f"{name} must be a whole number from 1 to {MOST_CANDIDATES}, not {value!r:.80}"
-                )
+            whole_number(value, name, most=MOST_CANDIDATES)
         if width * expand > MOST_CANDIDATES:
             raise InputError(f"width times expand must be at most {MOST_CANDIDATES}, not {width * expand}")
         self._width = width

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from .errors import InputError
 
-__all__ = ["instance_of", "shown", "whole_number"]
+__all__ = ["instance_of", "one_of", "shown", "whole_number"]
 
 Kind = TypeVar("Kind")
 
@@ -30,12 +31,23 @@ def instance_of(kind: type[Kind], value: Any, name: str) -> Kind | None:
     return value
 
 
-def whole_number(value: object, name: str, least: int = 1) -> int:
-    """The value, which must be a whole number and not too small.
+def one_of(known: Sequence[str], value: object, name: str) -> None:
+    """Refuse a value that is none of those that are known.
+
+    Raises:
+        InputError: It is none; names the argument and those that are known.
+    """
+    if value not in known:
+        raise InputError(f"{name} must be one of {', '.join(known)}, not {shown(value)}")
+
+
+def whole_number(value: object, name: str, least: int = 1, most: int | None = None) -> int:
+    """The value, which must be a whole number, neither too small nor too large.
 
     Raises:
         InputError: It is not; names the argument.
     """
-    if type(value) is not int or value < least:
-        raise InputError(f"{name} must be a whole number, at least {least}, not {shown(value)}")
+    if type(value) is not int or value < least or (most is not None and value > most):
+        wanted = f", at least {least}," if most is None else f" from {least:,} to {most:,},"
+        raise InputError(f"{name} must be a whole number{wanted} not {shown(value)}")
     return value

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from .errors import InputError
+from .arguments import one_of
 
 __all__ = ["Aggregate", "SolutionScores"]
 
@@ -47,8 +47,6 @@ class SolutionScores:
         Raises:
             InputError: None is.
         """
-        known = get_args(Aggregate)
-        if aggregate not in known:
-            raise InputError(f"aggregate must be one of {', '.join(known)}, not {aggregate!r:.80}")
+        one_of(get_args(Aggregate), aggregate, "aggregate")
         value: float | None = getattr(self, aggregate)
         return value

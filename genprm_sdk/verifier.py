@@ -9,11 +9,11 @@ from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, M
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self, Unpack
+from typing import Self, Unpack, get_args
 
 import anyio
 
-from .arguments import instance_of, shown, whole_number
+from .arguments import instance_of, one_of, shown, whole_number
 from .backends.base import Backend, Sampling
 from .backends.loading import LoadOptions, ModelSource, find_source
 from .backends.shared import shared_backend
@@ -348,8 +348,7 @@ class Verifier:
         """
         self._plan(options, for_scores=True)
         _check_several(solutions, concurrency)
-        if by not in ("last", "mean", "min", "product"):
-            raise InputError(f"by must be last, mean, min or product, not {by!r:.80}")
+        one_of(get_args(Aggregate), by, "by")
 
         async def one(index: int, steps: Steps) -> Ranked:
             try:

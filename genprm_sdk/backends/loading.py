@@ -7,7 +7,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass, fields
 from typing import Literal, get_args
 
-from ..arguments import shown, whole_number
+from ..arguments import one_of, shown, whole_number
 from ..errors import InputError
 from ..models import Located, fetch, locate
 from .base import Backend
@@ -130,8 +130,8 @@ def find_source(model: str | os.PathLike[str], engine: str | None, options: Load
     located = locate(model)
     hub = located.hub
     needed = ENGINE_OF["gguf" if hub.gguf else "folder"] if hub is not None else ENGINE_OF[located.kind]
-    if engine is not None and engine not in get_args(Engine):
-        raise InputError(f"backend must be one of {', '.join(get_args(Engine))}, not {engine!r:.80}")
+    if engine is not None:
+        one_of(get_args(Engine), engine, "backend")
     if engine not in (None, needed):
         raise InputError(f"{located.name} is for the backend {needed}, and {engine} cannot run it")
     for name in options.given():

@@ -23,6 +23,7 @@ from typing import Literal, NamedTuple, get_args
 
 from pydantic import Field
 
+from ..arguments import one_of, whole_number
 from ..errors import InputError
 from ..types import Frozen, Probability, Report
 
@@ -74,8 +75,7 @@ def judgements_of(report: Report, first_error: int | None, of: Scored = "steps")
     Raises:
         InputError: The label is no step of the solution.
     """
-    if of not in get_args(Scored):
-        raise InputError(f"of must be one of {', '.join(get_args(Scored))}, not {of!r:.80}")
+    one_of(get_args(Scored), of, "of")
     total = len(report.steps) if report.total_steps is None else report.total_steps
     if first_error is not None and not (type(first_error) is int and 0 <= first_error < total):
         raise InputError(
@@ -168,10 +168,8 @@ def reliability(judgements: Iterable[Judgement], bins: int = 10, binning: Binnin
         InputError: There are no judgements, a score is no probability, or another argument is unusable.
     """
     judged = sorted(_checked(judgements))
-    if type(bins) is not int or not 1 <= bins <= MOST_BINS:
-        raise InputError(f"bins must be a whole number from 1 to {MOST_BINS:,}, not {bins!r:.80}")
-    if binning not in get_args(Binning):
-        raise InputError(f"binning must be one of {', '.join(get_args(Binning))}, not {binning!r:.80}")
+    whole_number(bins, "bins", most=MOST_BINS)
+    one_of(get_args(Binning), binning, "binning")
     scores = [score for score, _ in judged]
     groups: defaultdict[int, list[Judgement]] = defaultdict(list)
     for judgement in judged:
