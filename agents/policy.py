@@ -183,13 +183,14 @@ class Speaker:
             fault = Fault(kind="empty", message=f"the policy returned {type(answered).__name__}, no text")
             return Said("", Spent(calls=1, policy_seconds=seconds), fault=fault)
         spent = _spent(request, reply, seconds)
-        if len(reply.text) > self.longest:
+        text = _without_half_characters(reply.text)
+        if len(text) > self.longest:
             fault = Fault(
                 kind="too_long",
-                message=f"the policy wrote {len(reply.text):,} characters; {self.longest:,} are taken",
+                message=f"the policy wrote {len(text):,} characters; {self.longest:,} are taken",
             )
-            return Said(reply.text[: self.longest], spent, reply.finish, fault)
-        return Said(reply.text, spent, reply.finish)
+            return Said(text[: self.longest], spent, reply.finish, fault)
+        return Said(text, spent, reply.finish)
 
     async def _tried(self, request: Request) -> object:
         pause, tried = FIRST_PAUSE, 0
@@ -236,10 +237,19 @@ def _taken(method: Callable[..., object]) -> tuple[str, ...]:
     return tuple(name for name in KEYWORDS if name in parameters and parameters[name].kind in kinds)
 
 
+def _without_half_characters(text: str) -> str:
+    """JSON can spell half of a surrogate pair, which no file can hold."""
+    return text.encode(errors="replace").decode()
+
+
+def _count(value: object) -> int | None:
+    return value if type(value) is int and value >= 0 else None
+
+
 def _spent(request: Request, reply: Reply, seconds: float) -> Spent:
-    counted = reply.generated_tokens
+    counted = _count(reply.generated_tokens)
     characters = sum(len(message["content"]) for message in request.messages) + len(request.prefix)
-    read = reply.prompt_tokens
+    read = _count(reply.prompt_tokens)
     return Spent(
         calls=1,
         prompt_tokens=read if read is not None else -(-characters // CHARACTERS_A_TOKEN),

@@ -9,6 +9,7 @@ __all__ = ["final_answer", "split_solution", "text_before"]
 NUMBERED = re.compile(r"^[ \t]*(?:\*\*|#+ )?Step \d+\b", re.MULTILINE)
 BLANK = re.compile(r"\n[ \t\r\f\v]*\n\s*")
 BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
+BRACE = re.compile(r"(?<!\\)[{}]")
 
 
 def _starts(text: str) -> list[int]:
@@ -37,13 +38,13 @@ def text_before(text: str, step: int) -> str:
 
 def final_answer(text: str) -> str | None:
     r"""What stands in the last ``\boxed{}`` whose braces are closed, or None."""
-    for found in reversed(list(BOX.finditer(text))):
-        depth = 1
-        for at in range(found.end(), len(text)):
-            if text[at] == "\\":
-                continue
-            if text[at] in "{}" and text[at - 1] != "\\":
-                depth += 1 if text[at] == "{" else -1
-            if not depth:
-                return text[found.end() : at].strip() or None
-    return None
+    boxes = {found.end() for found in BOX.finditer(text)}
+    opened: list[int] = []
+    last = (-1, -1)
+    for brace in BRACE.finditer(text):
+        if brace[0] == "{":
+            opened.append(brace.end())
+        elif opened and (inside := opened.pop()) in boxes:
+            last = max(last, (inside, brace.start()))
+    start, end = last
+    return text[start:end].strip() or None if start >= 0 else None

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ..errors import GenPRMError
 from ..types import Frozen, Report
@@ -142,6 +142,20 @@ class Trajectory(Frozen):
     weights: dict[str, float] = Field(default_factory=dict)
     spent: Spent = Spent()
     seconds: float = Field(0.0, ge=0.0)
+
+    @model_validator(mode="after")
+    def _agrees_with_itself(self) -> Self:
+        for place, attempt in enumerate(self.attempts):
+            if attempt.index != place:
+                raise ValueError(f"attempt {place} says that it is number {attempt.index}")
+            for name, earlier in (("parent", attempt.parent), ("repeats", attempt.repeats)):
+                if earlier is not None and not 0 <= earlier < place:
+                    raise ValueError(f"the {name} of attempt {place} is {earlier}, which is none before it")
+        named = {index for turn in self.turns for index in turn.attempts}
+        for index in named if self.best is None else {self.best, *named}:
+            if not 0 <= index < len(self.attempts):
+                raise ValueError(f"it names attempt {index} and holds {len(self.attempts)} attempts")
+        return self
 
     @property
     def answer(self) -> str | None:

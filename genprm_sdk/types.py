@@ -74,7 +74,7 @@ LONGEST_RUN = 10_000
 """Of letters and digits, of spaces or of marks; some of llama.cpp's tokenizers overflow their stack at three
 times as many."""
 
-_LONG_RUN = re.compile(rf"\w{{{LONGEST_RUN + 1}}}|\s{{{LONGEST_RUN + 1}}}|[^\w\s]{{{LONGEST_RUN + 1}}}")
+_RUN = re.compile(r"\w+|\s+|[^\w\s]+")
 
 
 def split_steps(text: str) -> list[str]:
@@ -109,7 +109,7 @@ class Solution(Frozen):
                 raise ValueError(
                     f"{name} has {len(text):,} characters, and at most {MOST_CHARACTERS:,} are taken"
                 )
-            if _LONG_RUN.search(text):
+            if len(text) > LONGEST_RUN and any(len(run[0]) > LONGEST_RUN for run in _RUN.finditer(text)):
                 raise ValueError(
                     f"{name} holds more than {LONGEST_RUN:,} characters without a break, on which tokenizers "
                     "fail: remove them"

@@ -13,6 +13,7 @@ from genprm_sdk.errors import InputError
 from genprm_sdk.modes import History, Reasoning
 from genprm_sdk.scoring import SolutionScores
 from genprm_sdk.types import (
+    LONGEST_RUN,
     MOST_CHARACTERS,
     MOST_STEPS,
     CodeRun,
@@ -292,6 +293,11 @@ def test_as_much_as_can_be_checked_is_taken() -> None:
     assert len(Solution.of(["a"] * MOST_STEPS).steps) == MOST_STEPS
     longest = "é " * (MOST_CHARACTERS // 2)
     assert Solution.of([longest], longest).problem == longest
+
+
+def test_a_long_text_of_long_runs_is_read_once() -> None:
+    runs = f"{'a' * LONGEST_RUN} " * 90
+    assert Solution.of([runs]).steps == (runs,)
 
 
 @thorough

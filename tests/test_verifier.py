@@ -426,7 +426,7 @@ async def test_events_tell_what_paths_write(verifier: Verifier) -> None:
 async def test_a_model_that_gives_no_verdicts_is_named_once() -> None:
     settings = VerifierSettings(style="chat", history=History.STEPS, analysis_tokens=40, turn_tokens=80)
     async with Verifier("policy-mini", settings=settings, threads=1, reasoning="direct") as verifier:
-        with pytest.warns(UnreadableVerdictWarning, match="policy-mini cannot be read"):
+        with pytest.warns(UnreadableVerdictWarning, match="verdicts of 'policy-mini' cannot be read"):
             report = await verifier.check(RIGHT[:2], problem=PROBLEM)
         await verifier.check(RIGHT[:2], problem=PROBLEM)
     assert report.diagnostics.verdict_mass is not None

@@ -16,9 +16,12 @@ __all__ = ["clean", "one_line"]
 HIDDEN = re.compile(
     "\r(?!\n)|["
     "\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f"  # C0 but tab and newline, DEL, C1
-    "\xad\u034f\u061c\u180e"  # soft hyphen, grapheme joiner, Arabic and Mongolian marks
+    "\xad\u034f\u061c\u180b-\u180f"  # soft hyphen, grapheme joiner, Arabic and Mongolian marks
+    "\u115f\u1160\u3164\uffa0\u17b4\u17b5"  # Hangul fillers, Khmer vowels without a sign
     "\u200b-\u200f\u2028-\u202e"  # zero width, directions, line and paragraph separators
-    "\u2060-\u206f\ufeff\ufff9-\ufffb"  # invisible operators, isolates, byte order mark, annotations
+    "\u2060-\u206f\ufeff\ufff0-\ufffb"  # invisible operators, isolates, byte order mark, annotations
+    "\ufe00-\ufe0d"  # variation selectors but those of emoji
+    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"  # of shorthand and of music
     "\U000e0000-\U000e0fff"  # tags and more variation selectors: a text inside the text
     "\ud800-\udfff]"  # half surrogate pairs
 )

@@ -7,6 +7,7 @@ from contextlib import aclosing
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from genprm_sdk import Budget
 from genprm_sdk.agents import (
@@ -55,6 +56,29 @@ async def test_a_wrong_solution_is_criticised_and_repaired_in_the_papers_words()
     assert trajectory.spent.verifications == 5
     assert trajectory.spent.estimated
     assert Trajectory.model_validate_json(trajectory.model_dump_json()) == trajectory
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "complaint"),
+    [
+        (["best"], 2, "it names attempt 2 and holds 2 attempts"),
+        (["best"], -1, "it names attempt -1 and holds 2 attempts"),
+        (["turns", 1, "attempts"], [1, 5], "it names attempt 5 and holds 2 attempts"),
+        (["attempts", 1, "index"], 77, "attempt 1 says that it is number 77"),
+        (["attempts", 1, "parent"], 1, "the parent of attempt 1 is 1, which is none before it"),
+        (["attempts", 1, "repeats"], -3, "the repeats of attempt 1 is -3, which is none before it"),
+    ],
+)
+async def test_a_trajectory_that_contradicts_itself_is_not_read(
+    path: list[str | int], value: object, complaint: str
+) -> None:
+    trajectory = await RefinementAgent(Scripted([WRONG, RIGHT]), Marking()).solve(PROBLEM)
+    place: Any = (said := trajectory.model_dump(mode="json"))
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    with pytest.raises(ValidationError, match=complaint):
+        Trajectory.model_validate(said)
 
 
 async def test_the_best_attempt_is_returned_not_the_last() -> None:
@@ -135,6 +159,7 @@ async def test_going_in_a_circle_ends_it() -> None:
         ("a\n\n" * 600 + "\\boxed{1}", "too_long"),
         ("UNJUDGEABLE \\boxed{1}", "unreadable"),
         ("w" * 10_001 + " \\boxed{1}", "unreadable"),
+        ("half a character \ud800 and no box", "no_answer"),
     ],
 )
 async def test_an_unusable_answer_is_a_fault_and_the_best_attempt_stays(said: str, kind: str) -> None:
@@ -145,6 +170,14 @@ async def test_an_unusable_answer_is_a_fault_and_the_best_attempt_stays(said: st
     assert len(trajectory.model_dump_json()) < 100_000
     assert faults[0].message in trajectory.to_text(width=200)
     assert kind.split("_")[0] in trajectory.to_html()
+
+
+@pytest.mark.parametrize("count", [-1, "x", 1.5, True])
+async def test_a_count_of_tokens_that_is_none_is_estimated(count: int) -> None:
+    policy = Scripted([Reply(RIGHT, prompt_tokens=count, generated_tokens=count)])
+    trajectory = await RefinementAgent(policy, Marking()).solve(PROBLEM)
+    assert trajectory.spent.estimated
+    assert (trajectory.stopped, trajectory.spent.policy_tokens) == ("verified", -(-len(RIGHT) // 4))
 
 
 async def test_a_policy_that_never_answers_anything_usable_has_no_best() -> None:

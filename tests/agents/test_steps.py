@@ -48,8 +48,13 @@ def test_the_text_before_a_step_and_the_step_are_what_was_there(text: str) -> No
         ("\\boxed{1} and \\boxed{ \\frac{1}{2} }", "\\frac{1}{2}"),
         ("\\boxed{\\{1, 2\\}}", "\\{1, 2\\}"),
         ("\\boxed{good} then \\boxed{open", "good"),
+        ("\\boxed{\\boxed{1}} so \\fbox{2 \\boxed{3}", "3"),
+        ("\\boxed{\\boxed{1}}", "1"),
+        ("} \\boxed{1 \\} 2}", "1 \\} 2"),
         ("\\boxed{}", None),
         ("no box", None),
+        ("\\boxed{" * 14_000, None),
+        ("\\boxed{" * 14_000 + "7}", "7"),
     ],
 )
 def test_final_answers(text: str, answer: str | None) -> None:
