@@ -1,16 +1,21 @@
 """The event loop of all blocking objects: one, in a thread of its own, for as long as somebody holds it.
 
-Because it is one, what a blocking object has opened can be given to another: a verifier to an agent.
+Because it is one, what a blocking object has opened can be given to another: a verifier to an agent. What is
+still open when the interpreter ends is ended with it; in a process that was forked, nothing is open.
 """
 
 from __future__ import annotations
 
+import atexit
+import os
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, ExitStack, contextmanager
 from typing import TypeVar
 
-from anyio.from_thread import BlockingPortal, start_blocking_portal
+import anyio
+from anyio.from_thread import BlockingPortal
 
 from .errors import GenPRMError
 
@@ -25,36 +30,52 @@ class Loop:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._holders = 0
-        self._running = ExitStack()
         self._portal: BlockingPortal | None = None
-        self._thread: int | None = None
+        self._thread: threading.Thread | None = None
+        self._open: dict[ExitStack, None] = {}
+
+    def _hold(self) -> BlockingPortal:
+        with self._lock:
+            if self._portal is None:
+                self._thread, self._portal = _started()
+            self._holders += 1
+            return self._portal
+
+    def _let_go(self) -> None:
+        with self._lock:
+            self._holders -= 1
+            if self._holders or self._portal is None or self._thread is None:
+                return
+            portal, thread = self._portal, self._thread
+            self._portal = self._thread = None
+            portal.call(portal.stop)
+            thread.join()
 
     @contextmanager
     def held(self) -> Iterator[BlockingPortal]:
         """The way into the loop, which runs at least as long as this is open."""
-        with self._lock:
-            portal = self._portal or self._start()
-            self._holders += 1
+        portal = self._hold()
         try:
             yield portal
         finally:
-            with self._lock:
-                self._holders -= 1
-                if not self._holders:
-                    self._portal = self._thread = None
-                    self._running.close()
+            self._let_go()
 
-    def _start(self) -> BlockingPortal:
-        self._portal = self._running.enter_context(start_blocking_portal())
-        self._thread = self._portal.call(threading.get_ident)
-        return self._portal
+    @contextmanager
+    def _undone(self) -> Iterator[ExitStack]:
+        """Undone when this is left or the interpreter ends; never in a process that was forked meanwhile."""
+        with ExitStack() as stack:
+            self._open[stack] = None
+            stack.callback(self._open.pop, stack, None)
+            yield stack
 
     @contextmanager
     def opened(self, resource: AbstractAsyncContextManager[Result]) -> Iterator[Result]:
         """What an asynchronous context manager opens, opened and closed in the loop."""
         self._refuse_inside()
-        with self.held() as portal, portal.wrap_async_context_manager(resource) as opened:
-            yield opened
+        with self._undone() as stack:
+            portal = self._hold()
+            stack.callback(self._let_go)
+            yield stack.enter_context(portal.wrap_async_context_manager(resource))
 
     def wait(self, work: Callable[[], Awaitable[Result]]) -> Result:
         """The result of work that is done in the loop.
@@ -85,7 +106,9 @@ class Loop:
 
     def iterate(self, begin: Callable[[], AsyncGenerator[Result, None]]) -> Iterator[Result]:
         """The items of an asynchronous generator; leaving early closes it."""
-        with self.held():
+        with self._undone() as stack:
+            self._hold()
+            stack.callback(self._let_go)
             iterator = begin()
 
             async def following() -> tuple[Result] | None:
@@ -94,18 +117,44 @@ class Loop:
                 except StopAsyncIteration:
                     return None
 
-            try:
-                while (item := self.wait(following)) is not None:
-                    yield item[0]
-            finally:
-                self.wait(iterator.aclose)
+            stack.callback(self.wait, iterator.aclose)
+            while (item := self.wait(following)) is not None:
+                yield item[0]
 
     def _refuse_inside(self) -> None:
-        if threading.get_ident() == self._thread:
+        if threading.current_thread() is self._thread:
             raise GenPRMError(
                 "a blocking object was used from inside its own event loop, which would wait for itself for "
                 "ever: use the asynchronous classes of genprm_sdk there"
             )
 
+    def end(self) -> None:
+        """Close all that is open, the last first, because the interpreter ends."""
+        with ExitStack() as everything:
+            for stack in self._open:
+                everything.callback(stack.close)
+
+    def begin_anew(self) -> None:
+        """Forget all that is open, because this process was forked: the loop's thread is not in it."""
+        for stack in self._open:
+            stack.pop_all()
+        self.__init__()  # type: ignore[misc]
+
+
+def _started() -> tuple[threading.Thread, BlockingPortal]:
+    started: Future[BlockingPortal] = Future()
+
+    async def serve() -> None:
+        async with BlockingPortal() as portal:
+            started.set_result(portal)
+            await portal.sleep_until_stopped()
+
+    thread = threading.Thread(target=anyio.run, args=(serve,), name="genprm-loop", daemon=True)
+    thread.start()
+    return thread, started.result()
+
 
 LOOP = Loop()
+atexit.register(LOOP.end)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=LOOP.begin_anew)

@@ -38,7 +38,7 @@ Result = TypeVar("Result")
 class Verifier:
     """A blocking ``genprm_sdk.Verifier``; takes the same arguments, and may be used by several threads.
 
-    Ctrl-C during a check cancels it and leaves nothing running.
+    Ctrl-C during a check cancels it and leaves nothing running. A forked process opens one of its own.
     """
 
     def __init__(
@@ -74,17 +74,17 @@ class Verifier:
             exact=exact,
         )
         self._resources = ExitStack()
-        self._open = False
+        self._process: int | None = None
 
     def __enter__(self) -> Self:
         self._resources.enter_context(LOOP.opened(self._verifier))
-        self._open = True
+        self._process = os.getpid()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._open = False
+        self._process = None
         self._resources.__exit__(kind, error, trace)
 
     @property
@@ -164,5 +164,7 @@ class Verifier:
         return LOOP.iterate(begin)
 
     def _require_open(self) -> None:
-        if not self._open:
+        if self._process is None:
             raise ClosedError("the verifier is not open: use `with Verifier(...) as verifier:`")
+        if self._process != os.getpid():
+            raise ClosedError("the verifier was opened before this process was forked: open one in it")

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import os
 import signal
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -103,7 +106,7 @@ def test_a_call_from_inside_its_own_loop_says_so() -> None:
 def test_all_share_one_loop_which_ends_with_the_last() -> None:
     with Verifier("genprm-mini", threads=1) as one, Verifier("genprm-mini", threads=1) as other:
         assert one.asynchronous._opened is other.asynchronous._opened, "loaded once"
-        assert len([thread for thread in threading.enumerate() if "portal" in thread.name]) <= 1
+        assert len([thread for thread in threading.enumerate() if thread.name == "genprm-loop"]) == 1
         with LOOP.held() as portal:
             pass
     with LOOP.held() as another:
@@ -111,3 +114,63 @@ def test_all_share_one_loop_which_ends_with_the_last() -> None:
     events = Verifier("genprm-mini")
     with pytest.raises(ClosedError):
         events.stream(STEPS)
+
+
+STARTED = """
+from genprm_sdk.sync import Verifier
+verifier = Verifier("genprm-mini", threads=1)
+"""
+LEFT_OPEN = {
+    "a verifier": "verifier.__enter__().check(['1 + 1 = 2'])",
+    "a stream": """
+with verifier:
+    events = verifier.stream(['1 + 1 = 2'])
+    next(events)
+""",
+    "a stream, its verifier and another": """
+events = verifier.__enter__().check_many([['1 + 1 = 2']] * 9)
+next(events)
+other = Verifier("genprm-mini").__enter__()
+""",
+}
+
+
+@pytest.mark.parametrize("left", LEFT_OPEN)
+def test_a_program_ends_though_something_is_left_open(left: str) -> None:
+    program = [sys.executable, "-c", f"{STARTED}{LEFT_OPEN[left]}\nprint('through')"]
+    ended = subprocess.run(program, capture_output=True, text=True, timeout=120, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "through\n", "")
+
+
+FORKED = f"""{STARTED}
+import multiprocessing
+
+def own(steps):
+    with Verifier("genprm-mini", threads=1) as mine:
+        return mine.check(steps).verdict
+
+def inherited(steps):
+    try:
+        verifier.check(steps)
+    except Exception as error:
+        return f"{{type(error).__name__}}: {{error}}"
+
+with verifier, multiprocessing.get_context("fork").Pool(1) as pool:
+    print(pool.apply(own, [["1 + 1 = 2"]]))
+    print(pool.apply(inherited, [["1 + 1 = 2"]]))
+    print(verifier.check(["1 + 1 = 2"]).verdict)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_forked_process_opens_its_own() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", FORKED],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    own, inherited, after = ended.stdout.splitlines()
+    assert (ended.returncode, own, ended.stderr) == (0, after, "")
+    assert inherited.startswith("ClosedError: the verifier was opened before this process was forked")

@@ -99,7 +99,8 @@ class Engine:
     async def close(self) -> None:
         """End what runs with a ``ClosedError`` and free the model; twice is allowed."""
         self.shut()
-        await asyncio.to_thread(self._thread.join)
+        if self._thread.is_alive():
+            await asyncio.to_thread(self._thread.join)
 
     def shut(self) -> None:
         """Begin to close, from any thread, without waiting."""
