@@ -231,6 +231,9 @@ class Usage(Frozen):
         """Sequences in a run of the model, on average."""
         return self.companions / self.model_runs if self.model_runs else 0.0
 
+    def __hash__(self) -> int:
+        return hash(tuple(value for value in vars(self).values() if not isinstance(value, dict)))
+
     def __add__(self, other: Usage) -> Usage:
         mine, theirs = dict(self), dict(other)
         failures = Counter(self.code_failures)
@@ -359,7 +362,7 @@ class StepResult(Frozen):
 
 
 class Report(Frozen):
-    """What a check found.
+    """What a check found. The lines of ``genprm check --json`` are read by ``model_validate_json``, too.
 
     Attributes:
         id: The solution's own identifier, if it has one.
@@ -380,7 +383,7 @@ class Report(Frozen):
         usage: What the whole check cost.
     """
 
-    id: str | None = None
+    id: Annotated[str, Field(coerce_numbers_to_str=True)] | None = None
     problem: str | None = None
     steps: tuple[StepResult, ...]
     first_error: int | None
@@ -393,6 +396,13 @@ class Report(Frozen):
     total_steps: int | None = None
     stopped: Stopped | None = None
     usage: Usage = Usage()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_what_follows_from_it(cls, given: object) -> object:
+        if isinstance(given, Mapping):
+            return {name: given[name] for name in given if name not in ("scores", "diagnostics")}
+        return given
 
     @property
     def scores(self) -> SolutionScores:

@@ -105,6 +105,7 @@ reports = st.builds(
 def test_reports_survive_json(report: Report) -> None:
     again = Report.model_validate_json(report.model_dump_json())
     assert again == report
+    assert len({again, report}) == 1
     assert type(again.history) is History
     assert all(type(kind) is Reasoning for kind in again.reasoning)
 

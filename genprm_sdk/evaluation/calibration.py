@@ -23,7 +23,7 @@ from typing import Literal, NamedTuple, get_args
 
 from pydantic import Field
 
-from ..arguments import one_of, whole_number
+from ..arguments import one_of, shown, whole_number
 from ..errors import InputError
 from ..types import Frozen, Probability, Report
 
@@ -307,12 +307,22 @@ def _where(slope: Callable[[float], float], *, below: bool) -> float:
 
 
 def _checked(judgements: Iterable[Judgement]) -> list[Judgement]:
-    judged = list(judgements)
+    judged: list[Judgement] = []
+    for index, judgement in enumerate(judgements):
+        try:
+            score, correct = judgement
+            if correct not in (False, True):
+                raise ValueError
+            judged.append(Judgement(float(score), bool(correct)))
+        except (TypeError, ValueError):
+            raise InputError(
+                f"judgement {index} is {shown(judgement)}: give a score and whether the step is correct, and "
+                "leave out steps without a score"
+            ) from None
+        if not 0.0 <= judged[-1].score <= 1.0:
+            raise InputError(f"judgement {index} has the score {score!r}, which is not between 0 and 1")
     if not judged:
         raise InputError("there are no judgements: calibration needs scores of labelled steps")
-    for index, (score, _) in enumerate(judged):
-        if not 0.0 <= score <= 1.0:
-            raise InputError(f"judgement {index} has the score {score!r}, which is not between 0 and 1")
     return judged
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from genprm_sdk import Adaptive, Budget, Cascade
+from genprm_sdk import Adaptive, Budget, Cascade, Report
 from genprm_sdk.cli import main, opening
 from genprm_sdk.errors import MissingExtraError, ModelFileError, SandboxUnavailable, UnknownModelError
 
@@ -44,6 +44,18 @@ def test_json_is_one_object_a_solution_and_nothing_else(
     assert first["usage"]["generated_tokens"] == 80
     assert [(call[1], call[2]) for call in verifier.calls] == [(2, 5), (2, 5)]
     assert lines_of(err) == ["checked 2 of 2 solutions: 1 with a mistake"]
+    reports = [Report.model_validate_json(line) for line in lines_of(out)]
+    assert [(report.id, report.first_error) for report in reports] == [("7", None), ("w", 1)]
+    assert reports[1].scores.min == pytest.approx(0.105)
+
+
+def test_a_diagnosed_line_is_a_report(
+    verifier: Any, lines_file: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["check", lines_file(WRONG), "--json", "--diagnose"]) == 0
+    (line,) = lines_of(capsys.readouterr().out)
+    assert "diagnostics" in json.loads(line)
+    assert Report.model_validate_json(line).verdict == "incorrect"
 
 
 def test_options_reach_the_check(verifier: Any, lines_file: Write) -> None:

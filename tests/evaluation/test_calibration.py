@@ -327,6 +327,11 @@ GOOD = [Judgement(0.9, True), Judgement(0.2, False), Judgement(0.4, True), Judge
         ([Judgement(-1e-9, True), *GOOD], "judgement 0 has the score -1e-09"),
         ([*GOOD[:2], Judgement(math.nan, True)], "judgement 2 has the score nan"),
         ([Judgement(math.inf, False)], "judgement 0 has the score inf"),
+        ([*GOOD, (None, True)], r"judgement 4 is \(None, True\): give a score and whether"),
+        ([(0.5, "incorrect")], "judgement 0 is .*: give a score and whether"),
+        ([(0.5, None)], "judgement 0 is"),
+        ([(0.5,)], "judgement 0 is"),
+        ([0.5], "judgement 0 is"),
     ],
 )
 def test_scores_that_are_no_probabilities_are_refused(
@@ -334,6 +339,17 @@ def test_scores_that_are_no_probabilities_are_refused(
 ) -> None:
     with pytest.raises(InputError, match=message):
         function(judged)
+
+
+def test_pairs_of_any_kind_of_number_are_judgements() -> None:
+    expected = reliability(GOOD), fit_temperature(GOOD), rescaled(GOOD, 2.0)
+    scores, correct = zip(*GOOD, strict=True)
+    for made in (
+        lambda: zip(scores, correct, strict=True),
+        lambda: zip(np.array(scores), map(int, correct), strict=True),
+    ):
+        assert (reliability(made()), fit_temperature(made()), rescaled(made(), 2.0)) == expected
+    assert rescaled(zip(scores, np.array(correct), strict=True), 2.0) == expected[2]
 
 
 @pytest.mark.parametrize("function", [reliability, lambda *given: fit_temperature(given[0], 1.0, *given[1:])])
