@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
 from typing import TypedDict
 
@@ -22,7 +23,7 @@ from ..options import Budget
 from ..types import Solution
 from ..verifier import Verifier
 from ..wording import STEP_SEPARATOR
-from .critic import Asked, Critic, Judgement, critic_of
+from .critic import Asked, Critic, CriticError, Judgement, blaming, critic_of, judged_by
 from .events import (
     AgentEvent,
     AgentFinished,
@@ -34,7 +35,7 @@ from .events import (
     TurnFinished,
     TurnStarted,
 )
-from .policy import Message, Policy, Request, Said, Speaker
+from .policy import Message, Policy, Request, Said, Speaker, name_of
 from .spending import AgentBudget, Enough, Purse, Spent, Stopped
 from .steps import final_answer, split_solution, text_before
 from .templates import Templates
@@ -282,7 +283,9 @@ class Run:
         asked = Asked(self._begun.seed, samples, tokens, hear if self._heard else None)
         try:
             solution = Solution.of(attempt.steps, problem=self.problem)
-            judged = await critic.judge(solution, asked)
+            judged = await judged_by(critic, solution, asked)
+        except CriticError:
+            raise
         except InputError as error:
             return self._judged(attempt, {"fault": Fault(kind="unreadable", message=str(error)[:500])})
         self.purse.pay(judged.spent)
@@ -317,7 +320,8 @@ class Run:
         if critic is None or attempt.verdict is None:
             return None
         if attempt.report is not None:
-            return critic.again(Solution.of(attempt.steps, problem=self.problem), attempt.report)
+            with blaming(critic):
+                return critic.again(Solution.of(attempt.steps, problem=self.problem), attempt.report)
         self.attempts[attempt.index] = attempt.model_copy(update={"verdict": None, "repeats": None})
         await self.judge(attempt)
         return self._judgements.get(attempt.index)
@@ -390,6 +394,11 @@ class Agent(ABC):
         self.max_tokens = max_tokens
         self.concurrency = concurrency
 
+    @property
+    def critic_name(self) -> str | None:
+        """What the critic is called in trajectories, or None without one."""
+        return None if self.critic is None else name_of(self.critic)
+
     @abstractmethod
     async def _work(self, run: Run) -> Stopped:
         """Do all there is to do; returns why it is done."""
@@ -424,7 +433,14 @@ class Agent(ABC):
                 yield event
 
     async def resume(self, trajectory: Trajectory, *, budget: Budget | None = None) -> Trajectory:
-        """Go on where a trajectory ended, with a budget of its own; what is finished is not done again."""
+        """Go on where a trajectory ended, with a budget of its own; what is finished is not done again.
+
+        Attempts at its end to which the policy gave no answer are asked for again.
+
+        Raises:
+            InputError: It is no trajectory of this kind of agent, or the budget cannot be used.
+            AgentError: See ``solve``.
+        """
         return await self._run(self._taken_up(trajectory), budget, None)
 
     def _new(self, problem: str, seed: int, id: str | None, given: bool = False) -> Trajectory:
@@ -441,19 +457,33 @@ class Agent(ABC):
             problem=problem,
             id=id,
             policy=self.speaker.name,
-            critic=None if self.critic is None else self.critic.name,
+            critic=self.critic_name,
             seed=seed,
             given=given,
         )
 
     def _taken_up(self, trajectory: Trajectory) -> Trajectory:
+        if not isinstance(trajectory, Trajectory):
+            raise InputError(
+                f"trajectory must be a Trajectory, not a {type(trajectory).__name__}: read it with "
+                "Trajectory.model_validate, from JSON with Trajectory.model_validate_json"
+            )
         if trajectory.agent != self.kind:
             raise InputError(f"the trajectory is of the agent {trajectory.agent}, not of {self.kind}")
-        return trajectory
+        return _without_outage(trajectory)
 
     async def _streamed(self, begun: Trajectory, budget: Budget | None) -> AsyncGenerator[AgentEvent, None]:
         events: asyncio.Queue[AgentEvent | None] = asyncio.Queue()
-        task = asyncio.create_task(self._run(begun, budget, events.put_nowait))
+        loop, home = asyncio.get_running_loop(), threading.get_ident()
+
+        def emit(event: AgentEvent) -> None:
+            if threading.get_ident() == home:
+                events.put_nowait(event)
+                return
+            with suppress(RuntimeError):  # the loop was closed meanwhile: nobody listens any more
+                loop.call_soon_threadsafe(events.put_nowait, event)
+
+        task = asyncio.create_task(self._run(begun, budget, emit))
         task.add_done_callback(lambda _: events.put_nowait(None))
         try:
             while (event := await events.get()) is not None:
@@ -485,6 +515,8 @@ class Agent(ABC):
             if not deadline.expired():
                 raise
             stopped = "seconds"
+        except CriticError as error:
+            raise AgentError(str(error), run.trajectory("error")) from error.__cause__ or error
         except InputError:
             raise
         except GenPRMError as error:
@@ -508,6 +540,26 @@ async def _ended(tasks: Sequence[asyncio.Task[object]] | Sequence[asyncio.Task[A
     for task in tasks:
         if not task.cancelled():
             task.exception()
+
+
+def _without_outage(trajectory: Trajectory) -> Trajectory:
+    """A trajectory without the attempts at its end to which the policy gave no answer.
+
+    The turn that they begin in stays, so that they are asked for again in it.
+    """
+    kept = len(trajectory.attempts)
+    while kept and (fault := trajectory.attempts[kept - 1].fault) and fault.kind in ("raised", "hung"):
+        kept -= 1
+    if kept == len(trajectory.attempts):
+        return trajectory
+    turns = [
+        turn.model_copy(update={"attempts": tuple(index for index in turn.attempts if index < kept)})
+        for turn in trajectory.turns
+    ]
+    empty = next((place for place, turn in enumerate(turns) if not turn.attempts), len(turns))
+    return trajectory.model_copy(
+        update={"attempts": trajectory.attempts[:kept], "turns": tuple(turns[: empty + 1])}
+    )
 
 
 def derived(seed: int, index: int) -> int:

@@ -17,6 +17,9 @@ from fractions import Fraction
 from types import TracebackType
 from typing import Self
 
+from ..arguments import shown
+from ..errors import InputError
+
 __all__ = ["Answers", "plain_answer"]
 
 LONGEST = 2000
@@ -63,8 +66,13 @@ class Answers:
     ) -> None:
         await self._end()
 
-    async def same(self, one: str, other: str) -> bool:
-        """Whether two answers are the same."""
+    async def same(self, one: str | float, other: str | float) -> bool:
+        """Whether two answers are the same; a number stands for its text.
+
+        Raises:
+            InputError: One of them is neither text nor a number.
+        """
+        one, other = _text(one), _text(other)
         plain = plain_answer(one), plain_answer(other)
         if plain[0] == plain[1]:
             return True
@@ -75,8 +83,8 @@ class Answers:
         async with self._turn:
             return await self._asked(one, other)
 
-    async def grouped(self, answers: Sequence[str]) -> list[list[int]]:
-        """Places of equal answers together, groups and places in order."""
+    async def grouped(self, answers: Sequence[str | float]) -> list[list[int]]:
+        """Places of equal answers together, groups and places in order; see ``same``."""
         groups: list[list[int]] = []
         for place, answer in enumerate(answers):
             for group in groups:
@@ -122,6 +130,15 @@ class Answers:
         if process.stdin is not None:
             process.stdin.close()
         await process.wait()
+
+
+def _text(answer: object) -> str:
+    if isinstance(answer, str):
+        return answer
+    with suppress(ValueError):  # a whole number of more digits than Python writes out
+        if type(answer) in (int, float):
+            return str(answer)
+    raise InputError(f"an answer must be text or a number, not {shown(answer)}")
 
 
 def _is_maths(plain: str) -> bool:

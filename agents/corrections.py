@@ -43,12 +43,16 @@ class Corrections(Frozen):
         return self.repaired / wrong if wrong else None
 
     @classmethod
-    async def of(cls, trajectories: Iterable[tuple[Trajectory, str]]) -> Corrections:
-        """Count pairs of a trajectory and the right answer."""
+    async def of(cls, trajectories: Iterable[tuple[Trajectory, str | float]]) -> Corrections:
+        """Count pairs of a trajectory and the right answer, as text or a number.
+
+        Raises:
+            InputError: A right answer is neither.
+        """
         counts = dict.fromkeys(("total", "kept", "broken", "repaired", "wrong", "challenged"), 0)
         async with Answers() as answers:
 
-            async def right(answer: str | None, expected: str) -> bool:
+            async def right(answer: str | None, expected: str | float) -> bool:
                 return answer is not None and await answers.same(answer, expected)
 
             for trajectory, expected in trajectories:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import re
-from collections.abc import Callable, Sequence
-from contextlib import aclosing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol, get_args
 
 from ..arguments import one_of, shown, whole_number
-from ..errors import InputError
+from ..errors import GenPRMError, InputError
 from ..events import Event, Finished
 from ..modes import Reasoning
 from ..options import Budget, CheckOptions, Plan
@@ -29,14 +30,21 @@ from .trajectory import Verdict
 __all__ = [
     "Asked",
     "Critic",
+    "CriticError",
     "Doubt",
     "Evidence",
     "Judgement",
     "SelfCritic",
     "VerifierCritic",
+    "blaming",
     "critic_of",
+    "judged_by",
     "require_usable",
 ]
+
+
+class CriticError(InputError):
+    """A critic raised, or said what is no judgement. It ends the agent: the solution is not to blame."""
 
 
 @dataclass(frozen=True)
@@ -48,12 +56,22 @@ class Doubt:
         score: What the critic gives it, or None.
         confidence: How probable it is that most of infinitely many verifications would call it wrong.
         reason: What is said against it.
+
+    Raises:
+        InputError: One of the numbers is none.
     """
 
     step: int
     score: float | None
     confidence: float
     reason: str
+
+    def __post_init__(self) -> None:
+        if type(self.step) is not int or self.step < 0:
+            raise CriticError(f"Doubt.step must be a whole number, at least 0, not {shown(self.step)}")
+        if self.score is not None:
+            _share(self.score, "Doubt.score")
+        _share(self.confidence, "Doubt.confidence")
 
 
 @dataclass(frozen=True)
@@ -67,6 +85,9 @@ class Judgement:
         report: The verification behind it, or None.
         remark: What was said otherwise.
         spent: What it cost.
+
+    Raises:
+        InputError: The score is no number from 0 to 1, or the verdict is unknown.
     """
 
     score: float | None
@@ -75,6 +96,18 @@ class Judgement:
     report: Report | None = None
     remark: str | None = None
     spent: Spent = field(default_factory=Spent)
+
+    def __post_init__(self) -> None:
+        if self.score is not None:
+            _share(self.score, "Judgement.score")
+        if self.verdict not in get_args(Verdict):
+            known = ", ".join(get_args(Verdict))
+            raise CriticError(f"Judgement.verdict must be one of {known}, not {shown(self.verdict)}")
+
+
+def _share(value: object, name: str) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise CriticError(f"{name} must be a number from 0 to 1, not {shown(value)}")
 
 
 @dataclass(frozen=True)
@@ -319,11 +352,15 @@ class SelfCritic:
         policy: The policy.
         templates: What it is asked with.
         max_tokens: Of a review, at most; None leaves it to the policy.
+        tries: How often it is asked again after an exception, itself included.
+        patience: Seconds that one review may take.
     """
 
     policy: Policy
     templates: Templates = field(default_factory=Templates)
     max_tokens: int | None = None
+    tries: int = 3
+    patience: float = 600.0
 
     @property
     def name(self) -> str:
@@ -336,7 +373,7 @@ class SelfCritic:
         asking = (user(self.templates.solving(solution.problem or "")), assistant(written))
         limit = _least(self.max_tokens, asked.tokens)
         request = Request((*asking, user(self.templates.review)), seed=asked.seed, max_tokens=limit)
-        said = await Speaker(self.policy).say(request)
+        said = await Speaker(self.policy, self.tries, self.patience).say(request)
         spent = Spent(
             critic_tokens=said.spent.policy_tokens,
             estimated=said.spent.estimated,
@@ -377,9 +414,47 @@ def _reviewed(steps: Sequence[str], review: str) -> tuple[Verdict, tuple[Doubt, 
 
 
 def critic_of(critic: Critic | Verifier) -> Critic:
-    """A verifier as a critic with the default settings; a critic as it is."""
+    """A verifier as a critic with the default settings; a critic as it is.
+
+    Raises:
+        InputError: It is neither.
+    """
     if isinstance(critic, Verifier):
         return VerifierCritic(critic)
     if not callable(getattr(critic, "judge", None)):
         raise InputError(f"a critic is a Verifier or has a method judge, not a {type(critic).__name__}")
     return critic
+
+
+@contextmanager
+def blaming(critic: Critic) -> Iterator[None]:
+    """Have what a critic raises say whose it is.
+
+    Raises:
+        CriticError: It raised what is no error of this library.
+    """
+    try:
+        yield
+    except GenPRMError:
+        raise
+    except Exception as error:
+        reason = f"the critic {name_of(critic)} failed: {type(error).__name__}: {error}"
+        raise CriticError(reason[:500]) from error
+
+
+async def judged_by(critic: Critic, solution: Solution, asked: Asked) -> Judgement:
+    """What a critic says of a solution.
+
+    Raises:
+        CriticError: It raised, or returned no judgement.
+        InputError: The solution cannot be judged.
+        GenPRMError: What runs the critic failed.
+    """
+    with blaming(critic):
+        judging: object = critic.judge(solution, asked)
+        if not inspect.isawaitable(judging):
+            raise CriticError(f"the method judge of the critic {name_of(critic)} must be async")
+        judged: object = await judging
+    if not isinstance(judged, Judgement):
+        raise CriticError(f"the critic {name_of(critic)} must return a Judgement, not {shown(judged)}")
+    return judged

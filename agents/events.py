@@ -97,7 +97,11 @@ AgentEvent = (
 
 
 def replay(trajectory: Trajectory) -> Iterator[AgentEvent]:
-    """The events of a trajectory once more, in order, without the growing of texts."""
+    """The events of a trajectory once more, attempt by attempt, without the growing of texts.
+
+    Each attempt is judged right behind its writing, whereas an agent that has several written at once tells
+    that all of them are there before it tells that one is judged.
+    """
     known: tuple[Attempt, ...] = ()
     unsettled = {"best": None, "stopped": None}
     for number, turn in enumerate(trajectory.turns):

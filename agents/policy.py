@@ -1,7 +1,8 @@
 """What a policy is: any async callable from chat messages to text.
 
-A policy that can do more says so by what it takes and has. Of the keywords ``seed``, ``max_tokens``, ``stop``
-and ``show``, it is given those that its signature names; an optional method ``continue_from(messages,
+A policy that can do more says so by what it takes and has. Of the keywords ``seed``, ``max_tokens`` (None: no
+limit), ``stop`` and ``show``, it is given those that its signature names. Where nobody listens ``show`` does
+nothing, or is None if that is the policy's own default. An optional method ``continue_from(messages,
 prefix)``, with the same keywords, writes on behind a text that the answer begins with.
 """
 
@@ -10,10 +11,11 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterable, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypedDict, runtime_checkable
 
+from ..arguments import one_of
 from ..errors import BackendError, GenPRMError, InputError
 from .spending import Spent
 from .trajectory import Fault
@@ -68,6 +70,9 @@ class Reply:
         finish: ``length`` where it was cut off before it came to an end; ``stop`` at a stop string.
         prompt_tokens: Read, or None if they were not counted.
         generated_tokens: Written, or None if they were not counted.
+
+    Raises:
+        InputError: ``finish`` is none of these.
     """
 
     text: str
@@ -75,9 +80,12 @@ class Reply:
     prompt_tokens: int | None = None
     generated_tokens: int | None = None
 
+    def __post_init__(self) -> None:
+        one_of(("end", "length", "stop"), self.finish, "Reply.finish")
+
 
 class Policy(Protocol):
-    """Any async callable from messages to text."""
+    """Any async callable from messages to text; see this module for what else it may take and have."""
 
     def __call__(self, messages: Sequence[Message], /) -> Awaitable[str | Reply]: ...
 
@@ -171,6 +179,7 @@ class Speaker:
         """Have a request answered.
 
         Raises:
+            InputError: The policy is not async, or returned what is no text.
             GenPRMError: The policy or what runs it cannot be used, or its retries are spent.
         """
         started = time.monotonic()
@@ -178,10 +187,13 @@ class Speaker:
         seconds = time.monotonic() - started
         if isinstance(answered, Fault):
             return Said("", Spent(calls=1, policy_seconds=seconds), fault=answered)
-        reply = Reply(answered) if isinstance(answered, str) else answered
-        if not isinstance(reply, Reply) or not isinstance(reply.text, str):
+        written = answered.text if isinstance(answered, Reply) else answered
+        if written is None:
             fault = Fault(kind="empty", message=f"the policy returned {type(answered).__name__}, no text")
             return Said("", Spent(calls=1, policy_seconds=seconds), fault=fault)
+        if not isinstance(written, str):
+            raise _no_text(written)
+        reply = answered if isinstance(answered, Reply) else Reply(written)
         spent = _spent(request, reply, seconds)
         text = _without_half_characters(reply.text)
         if len(text) > self.longest:
@@ -217,24 +229,39 @@ class Speaker:
     def _asked(self, request: Request) -> Awaitable[object]:
         policy: Any = self.policy
         method = policy.continue_from if request.prefix else policy
-        given = {name: getattr(request, name) for name in _taken(method)}
         behind = (request.prefix,) if request.prefix else ()
-        answer: object = method(request.messages, *behind, **given)
-        if not inspect.isawaitable(answer):
-            raise InputError(f"the policy {self.name} must be async: it returned {type(answer).__name__}")
-        return answer
+        answer: object = method(request.messages, *behind, **_given(method, request))
+        if inspect.isawaitable(answer):
+            return answer
+        if isinstance(answer, AsyncIterable):
+            raise _no_text(answer)
+        raise InputError(f"the policy {self.name} must be async: it returned {type(answer).__name__}")
 
 
-def _taken(method: Callable[..., object]) -> tuple[str, ...]:
-    """The keywords that a policy names."""
+def _given(method: Callable[..., object], request: Request) -> dict[str, Any]:
+    """Of a request what a policy names, and all of it where it takes any keyword."""
     try:
         parameters = inspect.signature(method).parameters
     except (TypeError, ValueError):
-        return ()
-    if any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters.values()):
-        return KEYWORDS
+        return {}
     kinds = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    return tuple(name for name in KEYWORDS if name in parameters and parameters[name].kind in kinds)
+    defaults = {name: each.default for name, each in parameters.items() if each.kind in kinds}
+    anything = any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters.values())
+    given = {name: getattr(request, name) for name in KEYWORDS if anything or name in defaults}
+    if "show" in given and request.show is None and defaults.get("show", _unheard) is not None:
+        given["show"] = _unheard
+    return given
+
+
+def _unheard(text: str) -> None:
+    """Shows a text to nobody."""
+
+
+def _no_text(answer: object) -> InputError:
+    mend = "return its text, e.g. response.choices[0].message.content"
+    if isinstance(answer, AsyncIterable):
+        mend = "call `show` for each piece and return the whole"
+    return InputError(f"the policy returned {type(answer).__name__}: {mend}")
 
 
 def _without_half_characters(text: str) -> str:

@@ -20,7 +20,6 @@ from .events import AgentEvent
 from .policy import Message, Policy, assistant, user
 from .spending import Stopped
 from .steps import final_answer, split_solution, text_before
-from .templates import Templates
 from .trajectory import Attempt, Challenge, Trajectory, Turn
 
 __all__ = ["Guard", "RefinementAgent", "SelfRefinement"]
@@ -181,8 +180,7 @@ class RefinementAgent(Agent):
             return "verified", None
         if judgement is None:
             return "unchallenged", None
-        name = self.critic.name if self.critic is not None else ""
-        challenge = self._guard.challenge(judgement, current.steps, name)
+        challenge = self._guard.challenge(judgement, current.steps, self.critic_name or "")
         if challenge is None:
             why = None if current.report is None else current.report.stopped
             return (ENDED.get(why, "unchallenged") if why is not None else "unchallenged"), None
@@ -223,6 +221,8 @@ def _prefix(attempt: Attempt, step: int) -> str:
 class SelfRefinement(RefinementAgent):
     """The baseline without a verifier: the policy is its own critic, and the last attempt counts.
 
+    The settings hold for its reviews too.
+
     Args:
         policy: Who writes and judges.
         turns: Repairs, at most.
@@ -235,5 +235,6 @@ class SelfRefinement(RefinementAgent):
     def __init__(
         self, policy: Policy, *, turns: int = 3, circles: int = 2, **settings: Unpack[AgentSettings]
     ) -> None:
-        critic = SelfCritic(policy, settings.get("templates") or Templates())
-        super().__init__(policy, critic, turns=turns, circles=circles, keep="last", **settings)
+        super().__init__(policy, SelfCritic(policy), turns=turns, circles=circles, keep="last", **settings)
+        asked = self.speaker
+        self.critic = SelfCritic(policy, self.templates, self.max_tokens, asked.tries, asked.patience)

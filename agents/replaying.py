@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from ..errors import InputError
 from ..types import Report, Solution
 from .critic import Asked, Critic, Judgement
-from .policy import Message, Reply
+from .policy import Message, Reply, name_of
+from .refinement import SelfRefinement
 from .trajectory import Trajectory
 
 __all__ = ["ReplayCritic", "ReplayPolicy"]
@@ -17,10 +18,17 @@ class ReplayPolicy:
     """Answers what a trajectory's policy answered, told apart by the draws' seeds.
 
     Args:
-        trajectory: What was recorded.
+        trajectory: What was recorded, by any agent but ``SelfRefinement``.
+
+    Raises:
+        InputError: The policy judged itself, and a trajectory does not hold its reviews.
     """
 
     def __init__(self, trajectory: Trajectory) -> None:
+        if trajectory.agent == SelfRefinement.kind:
+            raise InputError(
+                "a trajectory of SelfRefinement cannot be done again: it does not hold the policy's reviews"
+            )
         self.name = trajectory.policy
         self._attempts = {attempt.seed: attempt for attempt in trajectory.attempts}
 
@@ -56,7 +64,7 @@ class ReplayCritic:
     """
 
     def __init__(self, trajectory: Trajectory, critic: Critic) -> None:
-        self.name = trajectory.critic or critic.name
+        self.name = trajectory.critic or name_of(critic)
         self._reports = {each.steps: each.report for each in trajectory.attempts if each.report is not None}
         self._critic = critic
 

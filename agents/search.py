@@ -12,7 +12,7 @@ from .agent import Agent, AgentSettings, Run, Wanted, normal
 from .critic import Critic
 from .policy import Policy, user
 from .spending import Stopped
-from .trajectory import Attempt
+from .trajectory import Attempt, Turn
 
 __all__ = ["StepSearch"]
 
@@ -24,7 +24,9 @@ class StepSearch(Agent):
 
     A policy that cannot continue a text is asked for one that begins with the steps so far, and what it
     writes behind the next step is dropped, which costs it as many times more as solutions have steps. With a
-    critic that remembers (``open_critic``) only the new steps are judged.
+    critic that remembers (``open_critic``) only the new steps are judged. It ends where the beginnings that
+    are kept are whole solutions; a level of which nothing can be used is spent, and written once more where
+    nothing is whole yet.
 
     Args:
         policy: Who writes.
@@ -33,7 +35,7 @@ class StepSearch(Agent):
         expand: Candidates for the next step of each.
         diverse: Whether each of the first ``width`` beginnings is searched on its own (diverse verifier tree
             search), rather than all candidates compared with each other.
-        steps: Of a solution, at most.
+        steps: Levels, at most, and so steps of a solution.
         settings: See ``Agent``.
     """
 
@@ -61,42 +63,59 @@ class StepSearch(Agent):
         self._steps = steps
 
     async def _work(self, run: Run) -> Stopped:
-        question = user(self.templates.solving(run.problem))
+        if not run.turns:
+            run.begin_turn()
+        useless = 0
         while True:
-            if run.turns:
-                turn = run.turns[-1]
-                await run.judge_all([run.attempts[index] for index in turn.attempts])
-                run.end_turn()
-            beams = self._beams(run)
+            await self._complete(run)
+            beams = self._beams(run, run.turns)
             if beams is not None and not beams:
                 return "finished"
-            if len(run.turns) >= self._steps or run.turns_spent:
+            level = [run.attempts[index] for index in run.turns[-1].attempts]
+            useless = 0 if any(attempt.fault is None for attempt in level) else useless + 1
+            if useless > 1 or len(run.turns) >= self._steps or run.turns_spent:
                 return "turns"
             run.begin_turn()
-            wanted = [Wanted([question], one_step=True)] * (self._width * self._expand)
-            if beams is not None:
-                wanted = [
-                    Wanted(
-                        [question],
-                        parent=beam.index,
-                        prefix=f"{beam.text.rstrip()}\n\n",
-                        kept=len(beam.steps),
-                        one_step=True,
-                    )
-                    for beam in beams
-                    for _ in range(self._expand)
-                ]
-            await run.ask_all(wanted)
 
-    def _beams(self, run: Run) -> list[Attempt] | None:
-        """The beginnings to go on from, none at the end; None where there is none yet."""
+    async def _complete(self, run: Run) -> None:
+        """Have the latest level's missing candidates written, and all of its candidates judged."""
+        *before, level = run.turns
+        missing = self._wanted(run, self._beams(run, before))[len(level.attempts) :]
+        if missing:
+            await run.ask_all(missing)
+        await run.judge_all([run.attempts[index] for index in run.turns[-1].attempts])
+        run.end_turn()
+
+    def _wanted(self, run: Run, beams: Sequence[Attempt] | None) -> list[Wanted]:
+        """The candidates of a level, in order."""
+        question = user(self.templates.solving(run.problem))
+        if beams is None:
+            return [Wanted([question], one_step=True)] * (self._width * self._expand)
+        return [
+            Wanted(
+                [question],
+                parent=beam.index,
+                prefix=f"{beam.text.rstrip()}\n\n",
+                kept=len(beam.steps),
+                one_step=True,
+            )
+            for beam in beams
+            for _ in range(self._expand)
+        ]
+
+    def _beams(self, run: Run, turns: Iterable[Turn]) -> list[Attempt] | None:
+        """The beginnings to go on from behind some levels, none at the end; None where there is none yet.
+
+        Where nothing is whole yet, a level of which nothing can be used leaves those before it.
+        """
         beams: list[Attempt] | None = None
         finished = 0
-        for turn in run.turns:
+        for turn in turns:
             written = [run.attempts[index] for index in turn.attempts]
             chosen = self._chosen(written, finished)
-            finished += sum(attempt.complete for attempt in chosen)
-            beams = [attempt for attempt in chosen if not attempt.complete]
+            if chosen or finished:
+                finished += sum(attempt.complete for attempt in chosen)
+                beams = [attempt for attempt in chosen if not attempt.complete]
         return beams
 
     def _chosen(self, written: Sequence[Attempt], finished: int) -> list[Attempt]:

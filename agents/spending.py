@@ -40,7 +40,8 @@ class AgentBudget(Budget):
         samples: Verifications, over all attempts.
         tokens: Written tokens, of the policy and the verifier together.
         seconds: Wall-clock time; what is under way at its end is cancelled.
-        turns: Rounds of the agent: repairs of a refinement, levels of a search.
+        turns: Rounds behind the first, or of a resumed trajectory behind those that it has: repairs of a
+            refinement, further levels of a search. Agents that write all their attempts in one do not count.
     """
 
     turns: int | None = None

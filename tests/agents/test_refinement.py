@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -11,17 +15,23 @@ from pydantic import ValidationError
 
 from genprm_sdk import Budget
 from genprm_sdk.agents import (
+    Agent,
     AgentBudget,
     AgentError,
     AgentFinished,
+    Asked,
     AttemptJudged,
     AttemptWritten,
+    BestOfN,
     Corrections,
+    Doubt,
     Evidence,
     Guard,
+    Judgement,
     PolicyRetried,
     PolicyWrote,
     RefinementAgent,
+    ReplayPolicy,
     Reply,
     SelfRefinement,
     Templates,
@@ -31,6 +41,7 @@ from genprm_sdk.agents import (
     replay,
 )
 from genprm_sdk.errors import BackendError, InputError
+from genprm_sdk.types import Solution
 from genprm_sdk.wording import SOLVING_REQUEST, critique
 
 from .scripted import PROBLEM, RIGHT, WORSE, WRONG, Continuing, Marking, Scripted
@@ -214,6 +225,25 @@ async def test_an_api_error_surfaces_with_the_trajectory() -> None:
     assert resumed.spent.calls == 2
 
 
+async def test_turns_in_which_the_policy_gave_no_answer_are_done_again() -> None:
+    waiting = [0.0, 60.0]
+    said = [WRONG, RIGHT]
+
+    async def policy(messages: object, /) -> str:
+        await asyncio.sleep(waiting[0])
+        waiting[:1] = []
+        return said.pop(0)
+
+    waiting += [60.0] * 2
+    agent = RefinementAgent(policy, Marking(), turns=3, patience=0.05)
+    hung = await agent.solve(PROBLEM)
+    assert (hung.stopped, hung.answer, len(hung.turns)) == ("turns", "5", 4)
+    waiting[:] = [0.0]
+    resumed = await agent.resume(Trajectory.model_validate_json(hung.model_dump_json()))
+    assert (resumed.stopped, resumed.answer, len(resumed.turns)) == ("verified", "4", 2)
+    assert resumed.turns[1].challenge == hung.turns[1].challenge
+
+
 async def test_a_policy_that_hangs_is_given_up() -> None:
     before = asyncio.all_tasks()
 
@@ -259,6 +289,47 @@ async def test_events_tell_all_and_replay_tells_them_again() -> None:
     assert again[-1] == final
     judged = [event for event in events if isinstance(event, AttemptJudged)]
     assert judged == [event for event in again if isinstance(event, AttemptJudged)]
+
+
+async def test_what_a_thread_shows_is_told_at_once() -> None:
+    told = threading.Event()
+
+    def writes(show: Callable[[str], None]) -> str:
+        time.sleep(0.1)  # until the loop sleeps too
+        show("Step 1")
+        assert told.wait(10), "the event came only when the answer was there"
+        return RIGHT
+
+    async def policy(messages: object, /, *, show: Callable[[str], None]) -> str:
+        return await asyncio.to_thread(writes, show)
+
+    kinds: list[type] = []
+    async for event in RefinementAgent(policy, Marking()).stream(PROBLEM):
+        kinds.append(type(event))
+        if isinstance(event, PolicyWrote):
+            told.set()
+    assert kinds == [TurnStarted, PolicyWrote, AttemptWritten, AttemptJudged, TurnFinished, AgentFinished]
+
+
+async def test_a_policy_may_show_also_where_nobody_listens() -> None:
+    given: list[object] = []
+
+    async def shows(messages: object, /, *, show: Callable[[str], None], max_tokens: int | None) -> str:
+        show("Step 1")
+        given.append(max_tokens)
+        return RIGHT
+
+    async def streams(messages: object, /, *, show: Callable[[str], None] | None = None) -> str:
+        given.append(show)
+        return RIGHT
+
+    async def takes_all(messages: object, /, **named: Any) -> str:
+        named["show"]("Step 1")
+        return RIGHT
+
+    for policy in (shows, streams, takes_all):
+        assert (await RefinementAgent(policy, Marking()).solve(PROBLEM)).verified
+    assert given == [None, None]
 
 
 async def test_leaving_a_stream_early_leaves_nothing_running() -> None:
@@ -314,6 +385,151 @@ async def test_a_policy_reviews_itself(review: str, stopped: str, attempts: int)
         assert challenge is not None
         assert challenge.step == (1 if "step 2" in review else 0)
         assert trajectory.spent.critic_tokens > 0
+
+
+async def test_a_policy_that_reviews_itself_has_the_settings_of_its_agent() -> None:
+    limits: list[int | None] = []
+    reviews = 0
+
+    async def policy(messages: Sequence[object], /, *, max_tokens: int | None) -> str:
+        nonlocal reviews
+        limits.append(max_tokens)
+        if len(messages) == 1:
+            return WRONG
+        reviews += 1
+        if reviews == 1:
+            raise ValueError("once")
+        await asyncio.sleep(60)
+        return "Verdict: correct"
+
+    once = await SelfRefinement(policy, tries=1, max_tokens=50).solve(PROBLEM)
+    assert (reviews, once.attempts[0].remark) == (1, "ValueError: once")
+    late = await SelfRefinement(policy, patience=0.05, max_tokens=50).solve(PROBLEM)
+    assert (reviews, late.attempts[0].remark) == (2, "no answer within 0.05 seconds")
+    assert limits == [50] * 4
+
+
+async def test_a_review_that_is_not_kept_cannot_be_done_again() -> None:
+    recorded = await SelfRefinement(Scripted([RIGHT, "Verdict: correct"])).solve(PROBLEM)
+    with pytest.raises(InputError, match="does not hold the policy's reviews"):
+        ReplayPolicy(recorded)
+
+
+@dataclass
+class Judging:
+    """A critic without a name that does as it is told."""
+
+    judge: Callable[[Solution, Asked], object]
+
+
+async def raises(solution: Solution, asked: Asked) -> Judgement:
+    raise ValueError("boom")
+
+
+async def returns_a_score(solution: Solution, asked: Asked) -> float:
+    return 0.7
+
+
+async def scores_too_high(solution: Solution, asked: Asked) -> Judgement:
+    return Judgement(1.7, "correct")
+
+
+async def doubts_no_step(solution: Solution, asked: Asked) -> Judgement:
+    return Judgement(0.1, "incorrect", (Doubt(-1, 0.1, 0.9, "no"),))
+
+
+@pytest.mark.parametrize(
+    ("judge", "complaint", "cause"),
+    [
+        (raises, "the critic Judging failed: ValueError: boom", ValueError),
+        (returns_a_score, "the critic Judging must return a Judgement, not 0.7", InputError),
+        (
+            lambda solution, asked: Judgement(1.0, "correct"),
+            "judge of the critic Judging must be",
+            InputError,
+        ),
+        (scores_too_high, "Judgement.score must be a number from 0 to 1, not 1.7", InputError),
+        (doubts_no_step, "Doubt.step must be a whole number", InputError),
+    ],
+)
+async def test_a_critic_that_fails_loses_nothing_that_was_written(
+    judge: Any, complaint: str, cause: type[Exception]
+) -> None:
+    agents: list[Agent] = [
+        RefinementAgent(Scripted([RIGHT]), Judging(judge)),  # type: ignore[arg-type]
+        BestOfN(Scripted([RIGHT]), Judging(judge), n=2),  # type: ignore[arg-type]
+    ]
+    for agent in agents:
+        with pytest.raises(AgentError, match=complaint) as caught:
+            await agent.solve(PROBLEM)
+        left = caught.value.trajectory
+        assert isinstance(caught.value.__cause__, cause)
+        assert (left.stopped, left.critic, left.answer) == ("error", "Judging", "4")
+        agent.critic = Marking()
+        assert (await agent.resume(Trajectory.model_validate_json(left.model_dump_json()))).verified
+
+
+@pytest.mark.parametrize(
+    ("score", "verdict", "complaint"),
+    [
+        (float("nan"), "correct", "Judgement.score"),
+        (True, "correct", "Judgement.score"),
+        ("1", "correct", "Judgement.score"),
+        (None, "right", "Judgement.verdict must be one of correct, incorrect"),
+    ],
+)
+def test_a_judgement_is_not_made_of_what_no_trajectory_holds(
+    score: Any, verdict: Any, complaint: str
+) -> None:
+    with pytest.raises(InputError, match=complaint):
+        Judgement(score, verdict)
+
+
+@pytest.mark.parametrize(
+    ("said", "complaint"),
+    [
+        (3, "the policy returned int: return its text, e.g. response"),
+        (b"4", "the policy returned bytes"),
+        ({"content": RIGHT}, "the policy returned dict"),
+        (Reply(b"4"), "the policy returned bytes"),  # type: ignore[arg-type]
+    ],
+)
+async def test_a_policy_that_returns_no_text_is_refused(said: Any, complaint: str) -> None:
+    policy = Scripted([said])
+    with pytest.raises(InputError, match=complaint):
+        await RefinementAgent(policy, Marking()).solve(PROBLEM)
+    assert len(policy.asked) == 1
+
+
+async def test_a_policy_that_yields_is_told_what_to_do_instead() -> None:
+    async def yields(messages: object, /) -> AsyncIterator[str]:
+        yield RIGHT
+
+    async def returns_a_stream(messages: object, /) -> AsyncIterator[str]:
+        return yields(messages)
+
+    for policy in (yields, returns_a_stream):
+        with pytest.raises(InputError, match="call `show` for each piece and return the whole"):
+            await RefinementAgent(policy, Marking()).solve(PROBLEM)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("finish", ["eos", None, []])
+def test_a_reply_ends_in_a_way_that_is_known(finish: Any) -> None:
+    with pytest.raises(InputError, match="finish must be one of end, length, stop"):
+        Reply(RIGHT, finish=finish)
+
+
+@pytest.mark.parametrize("begun", [{"agent": "refine"}, None, "{}"])
+async def test_only_a_trajectory_is_resumed(begun: Any) -> None:
+    with pytest.raises(InputError, match="read it with Trajectory"):
+        await RefinementAgent(Scripted([RIGHT]), Marking()).resume(begun)
+
+
+async def test_right_answers_may_be_numbers() -> None:
+    solved = await RefinementAgent(Scripted([RIGHT]), Marking()).solve(PROBLEM)
+    assert (await Corrections.of([(solved, 4), (solved, 4.0), (solved, 5)])).kept == 2
+    with pytest.raises(InputError, match="an answer must be text or a number, not None"):
+        await Corrections.of([(solved, None)])  # type: ignore[list-item]
 
 
 async def test_what_was_made_wrong_is_counted() -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -10,10 +11,14 @@ from genprm_sdk import Budget
 from genprm_sdk.agents import (
     Agent,
     AgentBudget,
+    AgentError,
     BestOfN,
     Message,
+    Policy,
+    RefinementAgent,
     Reply,
     SelfConsistency,
+    SelfRefinement,
     StepSearch,
     Trajectory,
 )
@@ -144,6 +149,74 @@ async def test_a_search_that_is_cut_returns_its_best_beginning_and_goes_on() -> 
     assert resumed.attempts[: len(cut.attempts)] == cut.attempts
 
 
+@pytest.mark.parametrize("cut", [Budget(tokens=1), Budget(tokens=3), Budget(tokens=9), Budget(samples=2)])
+@pytest.mark.parametrize("diverse", [False, True])
+async def test_a_level_that_is_cut_is_completed(cut: Budget, diverse: bool) -> None:
+    def agent() -> StepSearch:
+        return StepSearch(Stepping(TREE), Marking(), width=2, expand=2, diverse=diverse, concurrency=1)
+
+    whole = await agent().solve(PROBLEM)
+    stepping = agent()
+    begun = await stepping.solve(PROBLEM, budget=cut)
+    assert begun.stopped in ("tokens", "samples")
+    resumed = await stepping.resume(Trajectory.model_validate_json(begun.model_dump_json()))
+    assert (resumed.stopped, resumed.answer) == ("finished", "4")
+    assert [(each.text, each.score) for each in resumed.attempts] == [
+        (each.text, each.score) for each in whole.attempts
+    ]
+
+
+async def test_a_level_that_never_came_is_asked_for_when_the_search_is_resumed() -> None:
+    waiting = [60.0, 0.0]
+
+    async def slow(messages: object, /) -> str:
+        await asyncio.sleep(waiting[0])
+        return RIGHT
+
+    agent = StepSearch(slow, Marking(), width=1, expand=2)
+    begun = await agent.solve(PROBLEM, budget=Budget(seconds=0.05))
+    assert (begun.stopped, begun.attempts) == ("seconds", ())
+    waiting.pop(0)
+    resumed = await agent.resume(begun)
+    assert (resumed.stopped, resumed.answer) == ("finished", "4")
+
+
+async def test_a_search_is_finished_only_where_something_whole_was_found() -> None:
+    policy = Scripted([Reply("cut", finish="length"), "", RIGHT])
+    agent = StepSearch(policy, Marking(), width=1, expand=1)
+    trajectory = await agent.solve(PROBLEM, budget=AgentBudget(turns=1))
+    assert (trajectory.stopped, trajectory.best, len(trajectory.turns)) == ("turns", None, 2)
+    resumed = await agent.resume(trajectory)
+    assert (resumed.stopped, resumed.answer) == ("finished", "4")
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda policy: BestOfN(policy, Marking(), n=2, tries=1),
+        lambda policy: SelfConsistency(policy, n=2, tries=1),
+        lambda policy: StepSearch(policy, Marking(), width=1, expand=2, tries=1),
+        lambda policy: RefinementAgent(policy, Marking(), turns=0, tries=1),
+        lambda policy: SelfRefinement(policy, turns=0, tries=1),
+    ],
+)
+async def test_what_an_outage_left_can_be_resumed(make: Callable[[Policy], Agent]) -> None:
+    with pytest.raises(AgentError, match="down") as caught:
+        await make(Scripted([ConnectionError("down")])).solve(PROBLEM)
+    left = Trajectory.model_validate_json(caught.value.trajectory.model_dump_json())
+    resumed = await make(Scripted([RIGHT])).resume(left)
+    assert resumed.answer == "4"
+    assert all(attempt.fault is None for attempt in resumed.attempts)
+    assert Trajectory.model_validate_json(resumed.model_dump_json()) == resumed
+
+
+@pytest.mark.parametrize("turns", [0, 1])
+async def test_the_first_level_is_not_counted(turns: int) -> None:
+    agent = StepSearch(Stepping(TREE), Marking(), width=1, expand=4)
+    trajectory = await agent.solve(PROBLEM, budget=AgentBudget(turns=turns))
+    assert len(trajectory.turns) == turns + 1
+
+
 @pytest.mark.parametrize(
     "make",
     [
@@ -170,5 +243,7 @@ async def test_all_agents_survive_a_policy_that_writes_nothing() -> None:
     ]
     for agent in agents:
         trajectory = await agent.solve(PROBLEM)
-        assert (trajectory.best, trajectory.stopped) == (None, "finished")
+        assert trajectory.best is None
+        assert trajectory.stopped == ("turns" if isinstance(agent, StepSearch) else "finished")
+        assert len(trajectory.turns) <= 2
         assert "no usable attempt" in trajectory.to_html()

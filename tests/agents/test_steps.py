@@ -101,6 +101,17 @@ async def test_without_math_verify_the_text_decides() -> None:
         assert await answers.same("1/2", "0.5")
 
 
+@pytest.mark.anyio
+async def test_answers_may_be_numbers() -> None:
+    async with Answers(symbolic=False) as answers:
+        assert await answers.same(89, "89")
+        assert await answers.same("1/2", 0.5)
+        assert await answers.grouped([7, "x", "7.0"]) == [[0, 2], [1]]
+        for answer in (None, True, ["89"], 10**5000):
+            with pytest.raises(InputError, match="an answer must be text or a number"):
+                await answers.same("89", answer)  # type: ignore[arg-type]
+
+
 def test_templates_are_the_papers_and_braces_stay() -> None:
     templates = Templates()
     assert templates.solving("a {step} \\boxed{1}") == "a {step} \\boxed{1}" + SOLVING_REQUEST
