@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal, Self
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -111,6 +111,8 @@ class Turn(Frozen):
 class Trajectory(Frozen):
     """All that an agent did for one problem.
 
+    ``model_validate_json`` also reads the lines of ``genprm refine --json`` and ``genprm solve --json``.
+
     Attributes:
         agent: What kind it was.
         problem: What was to be solved.
@@ -130,7 +132,7 @@ class Trajectory(Frozen):
 
     agent: str
     problem: str
-    id: str | None = None
+    id: Annotated[str, Field(coerce_numbers_to_str=True)] | None = None
     policy: str
     critic: str | None = None
     seed: int = 0
@@ -142,6 +144,13 @@ class Trajectory(Frozen):
     weights: dict[str, float] = Field(default_factory=dict)
     spent: Spent = Spent()
     seconds: float = Field(0.0, ge=0.0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_what_the_command_adds(cls, given: object) -> object:
+        if isinstance(given, Mapping):
+            return {name: given[name] for name in given if name not in ("answer", "right", "verified")}
+        return given
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> Self:
