@@ -19,6 +19,8 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from genprm_sdk.json_objects import json_object
+
 __all__ = [
     "Checkpoint",
     "CheckpointError",
@@ -125,10 +127,10 @@ def _damaged(folder: Path) -> CheckpointError:
 
 def _manifest(folder: Path) -> dict[str, Any]:
     try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        manifest = json_object((folder / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise _damaged(folder) from error
-    if not isinstance(manifest, dict) or not {"step", "identity", "notes", "shards"} <= manifest.keys():
+    if not {"step", "identity", "notes", "shards"} <= manifest.keys():
         raise _damaged(folder)
     return manifest
 
@@ -169,7 +171,7 @@ def load_checkpoint(root: Path) -> Checkpoint | None:
             if path.name != name or path.stat().st_size != size:
                 raise _damaged(folder)
             tensors |= load_file(path)
-    except (OSError, AttributeError, TypeError, SafetensorError) as error:
+    except (OSError, ValueError, AttributeError, TypeError, SafetensorError) as error:
         raise _damaged(folder) from error
     return Checkpoint(manifest["step"], manifest["identity"], tensors, manifest["notes"])
 

@@ -6,6 +6,7 @@ which step on the solver's own attempts are mixed in.
 
 from __future__ import annotations
 
+import os
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -142,9 +143,12 @@ def load_recipe(path: Path) -> Recipe:
         RecipeError: The file cannot be read, is no YAML, or does not make sense; says what and where.
     """
     try:
-        return Recipe.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        read = yaml.safe_load(path.read_text(encoding="utf-8"))
+    # PyYAML lets what Python says of a wrong number or date through, of whatever kind that is.
+    except Exception as error:
         raise RecipeError(f"cannot read the recipe {path}: {error}") from error
+    try:
+        return Recipe.model_validate(read)
     except ValidationError as error:
         found = "; ".join(
             f"{'.'.join(str(part) for part in each['loc']) or 'recipe'}: {each['msg']}"
@@ -161,7 +165,7 @@ def bundled_recipe(name: str) -> Path:
     """
     folder = Path(str(resources.files(__package__) / "recipes"))
     path = folder / f"{name}.yaml"
-    if not path.exists():
+    if not os.path.exists(path):
         names = ", ".join(sorted(file.stem for file in folder.glob("*.yaml")))
         raise RecipeError(f"no recipe is called {name!r}; there are {names}, or give a file")
     return path

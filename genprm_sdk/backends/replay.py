@@ -11,12 +11,12 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from ..errors import BackendError, ClosedError, ContextLengthError, InputError
 from ..models import MetadataValue
@@ -33,6 +33,8 @@ ROOT = "genprm-recording-1"
 LONGEST_SHOWN = 100
 """Characters of a text that an error shows."""
 
+Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -45,6 +47,14 @@ class _Header(_Strict):
     context: int = Field(ge=1)
     capacity: int = Field(ge=1)
     metadata: dict[str, str | int | float | bool | tuple[str, ...]]
+
+    @field_validator("frame")
+    @classmethod
+    def _is_whole(cls, frame: dict[str, str]) -> dict[str, str]:
+        names = {field.name for field in fields(ChatFrame)}
+        if frame.keys() != names:
+            raise ValueError(f"a frame has exactly {', '.join(sorted(names))}")
+        return frame
 
     @classmethod
     def of(cls, backend: Backend) -> Self:
@@ -77,10 +87,10 @@ class _Record(_Strict):
     """
 
     key: str
-    added: int | None = None
+    added: Annotated[int, Field(ge=0)] | None = None
     too_long: str | None = None
     written: _Written | None = None
-    read: tuple[float, ...] | None = None
+    read: tuple[Probability, ...] | None = None
 
     @model_validator(mode="after")
     def _is_one_answer(self) -> Self:

@@ -2,18 +2,22 @@
 
 For engines that leave tokenising to their caller. Special tokens in content are switched off; other added
 tokens, such as ``<think>``, the library finds in any text, so content that spells one is cut inside the
-spelling and tokenised in pieces.
+spelling and tokenised in pieces. What a normalizer makes one of is tokenised by the vocabulary alone.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import ModelFileError, UnknownModelError
+from ..json_objects import json_object
 from ..models.template import spelling, template_of_folder
 from ..prompt import ChatFrame, Segment, cuts_inside, tokenizer_runs
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 __all__ = ["TextTokenizer", "frame_of_folder"]
 
@@ -36,7 +40,7 @@ class TextTokenizer:
 
         try:
             self._tokenizer = Tokenizer.from_str(text)
-            decoder = json.loads(text).get("decoder") or {}
+            decoder = json_object(text).get("decoder") or {}
         except Exception as error:  # the library raises bare exceptions
             raise ModelFileError(f"the tokenizer.json cannot be read: {error}") from error
         kinds = {part.get("type") for part in (decoder, *decoder.get("decoders", ()))}
@@ -44,9 +48,16 @@ class TextTokenizer:
             raise ModelFileError("the tokenizer.json is not byte-level BPE: use a GGUF of this model")
         added = self._tokenizer.get_added_tokens_decoder()
         self.special = {token.content: index for index, token in added.items()}
+        self._added = {index for index, token in added.items() if len(token.content) > 1}
         self._ends = {index for index, token in added.items() if token.special}
         self._tokenizer.encode_special_tokens = True
-        found_in_text = [text for text, index in self.special.items() if index in self._encode(text)]
+        # It shares the vocabulary, and has no added tokens of its own.
+        self._without_added = Tokenizer(self._tokenizer.model)
+        self._without_added.normalizer = self._tokenizer.normalizer
+        self._without_added.pre_tokenizer = self._tokenizer.pre_tokenizer
+        found_in_text = [
+            text for text, index in self.special.items() if index in _encoded(self._tokenizer, text)
+        ]
         self._inside_special = cuts_inside(found_in_text)
         self._pieces: dict[int, bytes] = dict.fromkeys(self._ends, b"")
 
@@ -79,13 +90,13 @@ class TextTokenizer:
         return tokens
 
     def text_tokens(self, text: str) -> list[int]:
-        """The tokens of plain text, never an added one."""
+        """The tokens of plain text, never an added one, unless that is a single character."""
         pieces = self._inside_special.split(text) if self._inside_special else [text]
-        return [token for piece in pieces if piece for token in self._encode(piece)]
+        return [token for piece in pieces if piece for token in self._piece_tokens(piece)]
 
-    def _encode(self, text: str) -> list[int]:
-        whole = text.encode("utf-8", "replace").decode()
-        return list(self._tokenizer.encode(whole, add_special_tokens=False).ids)
+    def _piece_tokens(self, piece: str) -> list[int]:
+        tokens = _encoded(self._tokenizer, piece)
+        return tokens if self._added.isdisjoint(tokens) else _encoded(self._without_added, piece)
 
     def piece(self, token: int) -> bytes:
         """The bytes a token stands for; special tokens and padding stand for none."""
@@ -102,6 +113,23 @@ class TextTokenizer:
         return bytes(_BYTES[character] for character in text)
 
 
+def _encoded(tokenizer: Tokenizer, text: str) -> list[int]:
+    """The tokens of a text.
+
+    Raises:
+        ModelFileError: What the tokenizer does to a text comes to no end.
+    """
+    whole = text.encode("utf-8", "replace").decode()
+    try:
+        return list(tokenizer.encode(whole, add_special_tokens=False).ids)
+    except BaseException as error:
+        # What the library's regular expressions give up on is a panic, whose class is nowhere to be imported.
+        if isinstance(error, Exception) or type(error).__name__ == "PanicException":
+            reason = " ".join(str(error).split())
+            raise ModelFileError(f"the tokenizer.json cannot be used on a text: {reason:.200}") from error
+        raise
+
+
 def frame_of_folder(folder: Path) -> ChatFrame:
     """The chat template of a folder in the Hugging Face layout.
 
@@ -110,9 +138,9 @@ def frame_of_folder(folder: Path) -> ChatFrame:
         ModelFileError: There is no template, or it cannot be used.
     """
     try:
-        config = json.loads(_read(folder / "tokenizer_config.json"))
+        config = json_object(_read(folder / "tokenizer_config.json"))
     except ValueError as error:
-        raise ModelFileError(f"{folder / 'tokenizer_config.json'} is not JSON: {error}") from error
+        raise ModelFileError(f"{folder / 'tokenizer_config.json'} is no JSON object: {error}") from error
     return ChatFrame.from_template(
         template_of_folder(folder, config),
         *(spelling(config.get(f"{name}_token")) for name in ("bos", "eos")),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from ..agents.evaluating import is_agent_kind
 from ..evaluation import writing
 from ..evaluation.comparison import Comparison, Difference, compare, read_run
 from ..evaluation.scaling import AVERAGE
+from ..json_objects import json_object
 from ..report.text import one_line
 from .codes import FINE
 from .terminal import note, show, write_line
@@ -52,10 +52,9 @@ def compare_runs(first: Path, second: Path, *, as_json: bool, seed: int = 0) -> 
 def benchmark_of(folder: Path) -> object:
     """What a folder says it is a run of; what is wrong with it is said by whoever reads it."""
     try:
-        fields = json.loads((folder / "settings.json").read_bytes())
+        return json_object((folder / "settings.json").read_bytes()).get("benchmark")
     except (OSError, ValueError):
         return None
-    return fields.get("benchmark") if isinstance(fields, dict) else None
 
 
 def settings_apart(found: Comparison | AgentComparison) -> list[str]:

@@ -7,7 +7,6 @@ set: Koehn, "Statistical Significance Tests for Machine Translation Evaluation",
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -16,6 +15,7 @@ import numpy as np
 from pydantic import BaseModel
 
 from ..errors import InputError
+from ..json_objects import json_object
 from ..types import Frozen
 from .metrics import (
     DEFINED_IN_PART,
@@ -111,7 +111,7 @@ def read_folder(
         InputError: It holds no such run, or none of this version's format.
     """
     try:
-        fields = json.loads((folder / "settings.json").read_bytes())
+        fields = json_object((folder / "settings.json").read_bytes())
         results = read_results(folder / "results.jsonl", result)
         settings = kind.model_validate(fields)
     except OSError as error:

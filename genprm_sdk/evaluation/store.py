@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import json
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -20,6 +19,7 @@ from typing import BinaryIO, Generic, Literal, Protocol, Self, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from ..errors import InputError
+from ..json_objects import json_object
 
 __all__ = [
     "FORMAT",
@@ -168,11 +168,9 @@ def page_name(key: str) -> str:
 def require_same(folder: Path, text: str, settings: BaseModel) -> None:
     wanted = settings.model_dump(mode="json")
     try:
-        earlier = json.loads(text)
+        earlier = json_object(text)
     except ValueError:
-        earlier = None
-    if not isinstance(earlier, dict):
-        raise InputError(f"{folder}/settings.json cannot be read: choose another --out folder")
+        raise InputError(f"{folder}/settings.json cannot be read: choose another --out folder") from None
     if earlier.get("format") != FORMAT:
         raise InputError(
             f"{folder} holds results of another version's format, which this one cannot go on with: "
@@ -219,8 +217,8 @@ def read_unchecked(folder: Path, results: Mapping[str, object]) -> dict[str, str
         The reasons by the keys; none while there is no summary.
     """
     try:
-        failures = json.loads((folder / SUMMARY).read_bytes())["failures"]
-        return {each["key"]: each["reason"] for each in failures if each["key"] not in results}
+        failures = json_object((folder / SUMMARY).read_bytes())["failures"]
+        return {str(each["key"]): str(each["reason"]) for each in failures if each["key"] not in results}
     except (OSError, ValueError, TypeError, KeyError):
         return {}
 

@@ -10,7 +10,6 @@ whose download was stopped is never taken for whole.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ModelError
+from ..json_objects import json_object
 from .hub import HubFile, Listing, needed_files, quantisation_in
 from .locating import HubSource
 
@@ -117,7 +117,7 @@ class HubCache:
             except (OSError, UnicodeDecodeError):
                 return None
         snapshot = repository / "snapshots" / commit
-        return snapshot if _COMMIT.fullmatch(commit) and snapshot.is_dir() else None
+        return snapshot if _COMMIT.fullmatch(commit) and os.path.isdir(snapshot) else None
 
     def downloaded(self) -> list[Downloaded]:
         """The repositories in the cache that hold models of the kinds this library loads."""
@@ -192,10 +192,10 @@ def _is_whole(snapshot: Path, names: list[str]) -> bool:
         return False
     for index in indexes:
         try:
-            shards = json.loads((snapshot / index).read_text(encoding="utf-8"))["weight_map"].values()
+            shards = set(json_object((snapshot / index).read_text(encoding="utf-8"))["weight_map"].values())
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return False
-        if not set(shards) <= set(names):
+        if not shards <= set(names):
             return False
     return True
 

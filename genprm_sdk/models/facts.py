@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 import struct
 from collections import Counter
 from collections.abc import Mapping
@@ -12,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ModelFileError
+from ..json_objects import json_object
 from .gguf import (
     MetadataValue,
     gguf_parameters,
@@ -132,12 +131,9 @@ def _tokenizer(kind: str, entries: int) -> str:
 
 def _json(file: Path) -> dict[str, Any]:
     try:
-        value = json.loads(file.read_text(encoding="utf-8"))
+        return json_object(file.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ModelFileError(f"{file} is not JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise ModelFileError(f"{file} must hold an object")
-    return value
+        raise ModelFileError(f"{file} is no JSON object: {error}") from error
 
 
 def _parameters_by_type(file: Path) -> Counter[str]:
@@ -152,10 +148,10 @@ def _parameters_by_type(file: Path) -> Counter[str]:
     numbers: Counter[str] = Counter()
     end = 0
     try:
-        for name, entry in json.loads(raw).items():
+        for name, entry in json_object(raw).items():
             if name != "__metadata__":
-                numbers[str(entry["dtype"])] += math.prod(entry["shape"])
-                end = max(end, int(entry["data_offsets"][1]))
+                numbers[str(entry["dtype"])] += _product(entry["shape"])
+                end = max(end, _size(entry["data_offsets"][1]))
     except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         raise ModelFileError(f"{file} has no readable safetensors header: {error}") from error
     if 8 + length + end > size:
@@ -163,3 +159,16 @@ def _parameters_by_type(file: Path) -> Counter[str]:
             f"{file} is torn: {8 + length + end:,} bytes are described and {size:,} are there"
         )
     return numbers
+
+
+def _product(shape: list[object]) -> int:
+    product = 1
+    for size in shape:
+        product = _size(product * _size(size))
+    return product
+
+
+def _size(value: object) -> int:
+    if type(value) is not int or not 0 <= value < 2**63:
+        raise ValueError("a size is no whole number, or too large")
+    return value

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from ..errors import DownloadError, ModelFileError, UnknownModelError
+from ..json_objects import json_object
 from .gguf import SPLIT
 from .locating import HubSource
 
@@ -42,6 +43,7 @@ _QUANTISATION = re.compile(
     r"(?:^|[-._/])((?:UD-)?(?:I?Q\d\w*|T?F16|BF16|F32|MXFP4\w*))(?=[-._/]|$)", flags=re.IGNORECASE
 )
 _MOST_NAMED = 12
+_LONGEST_LISTING = 32 << 20
 
 
 @dataclass(frozen=True)
@@ -131,23 +133,33 @@ async def list_repository(client: httpx2.AsyncClient, source: HubSource, endpoin
 
     address = f"{endpoint}/api/models/{source.repo}/revision/{quote(source.revision, safe='')}"
     with reaching(source, endpoint):
-        response = await client.get(
+        async with client.stream(
+            "GET",
             address,
             params={"blobs": "true"},
             headers=request_headers(),
             timeout=constants.HF_HUB_ETAG_TIMEOUT,
-        )
-        if not response.is_success:
-            refuse(response, source, endpoint)
-        try:
-            return _listing(response.json())
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise DownloadError(
-                f"what {endpoint} says of {source.repo} cannot be used: {error}; is it a model hub?"
-            ) from error
+        ) as response:
+            if not response.is_success:
+                refuse(response, source, endpoint)
+            try:
+                return _listing(json_object(await _body(response)))
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                raise DownloadError(
+                    f"what {endpoint} says of {source.repo} cannot be used: {error}; is it a model hub?"
+                ) from error
 
 
-def _listing(answer: Any) -> Listing:
+async def _body(response: httpx2.Response) -> bytes:
+    body = bytearray()
+    async for chunk in response.aiter_bytes():
+        body += chunk
+        if len(body) > _LONGEST_LISTING:
+            raise ValueError(f"it is longer than {_LONGEST_LISTING:,} bytes")
+    return bytes(body)
+
+
+def _listing(answer: Mapping[str, Any]) -> Listing:
     commit = str(answer["sha"])
     if not _COMMIT.fullmatch(commit):
         raise ValueError(f"{commit!r:.60} is no commit")
@@ -157,9 +169,11 @@ def _listing(answer: Any) -> Listing:
 def _file(entry: Mapping[str, Any]) -> HubFile:
     name, large = entry["rfilename"], entry.get("lfs")
     if not isinstance(name, str) or not _is_plain(name):
-        raise ValueError(f"it lists a file {name!r:.80}, which would lie outside of its folder")
+        raise ValueError(
+            f"it lists a file {name!r:.80}, which has no proper name or would lie outside of its folder"
+        )
     size, digest = (large["size"], large["sha256"]) if large else (entry["size"], entry["blobId"])
-    if type(size) is not int or size < 0:
+    if type(size) is not int or not 0 <= size < 2**63:
         raise ValueError(f"{name!r:.80} has a size of {size!r:.40}")
     if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
         raise ValueError(f"{name!r:.80} has a hash of {digest!r:.40}")
@@ -167,9 +181,11 @@ def _file(entry: Mapping[str, Any]) -> HubFile:
 
 
 def _is_plain(name: str) -> bool:
-    """Whether a name stays inside the folder it is put in, on any system."""
+    """Whether a name can be a file's and stays inside the folder it is put in, on any system."""
     parts = name.split("/")
-    return all(part not in ("", ".", "..") for part in parts) and not re.search(r"[\\:\x00-\x1f\x7f]", name)
+    return all(part not in ("", ".", "..") for part in parts) and not re.search(
+        r"[\\:\x00-\x1f\x7f\ud800-\udfff]", name
+    )
 
 
 def quantisation_in(name: str) -> str:

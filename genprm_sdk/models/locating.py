@@ -97,7 +97,7 @@ def locate(model: str | os.PathLike[str]) -> Located:
         return _server(model)
     if model.startswith("hf:"):
         return _on_hub(model.removeprefix("hf:"), model)
-    if model and Path(model).exists():
+    if os.path.exists(model):
         return _at_path(Path(model))
     if _HUB.fullmatch(model) and not (model.endswith(".gguf") and ":" not in model):
         return _on_hub(model, model)
@@ -162,12 +162,13 @@ def _stays_inside(name: str) -> bool:
 
 
 def _at_path(path: Path) -> Located:
-    if path.is_file():
+    # Not the path's own methods: they raise where a name is too long or a folder may not be looked into.
+    if os.path.isfile(path):
         if path.suffix == ".safetensors":
             raise UnknownModelError(f"{path} is a part of a model: give its folder, {path.parent}")
         return Located(path.stem, "gguf", path=path)
-    if path.is_dir():
-        if (path / "config.json").is_file():
+    if os.path.isdir(path):
+        if os.path.isfile(path / "config.json"):
             return Located(path.resolve().name, "folder", path=path)
         inside = sorted(file.name for file in path.glob("*.gguf"))
         advice = f"give one of its files, such as {path / inside[0]}" if inside else "it holds no model"

@@ -82,6 +82,6 @@ def metadata_of_config(config: Mapping[str, Any]) -> dict[str, MetadataValue]:
     metadata: dict[str, MetadataValue] = {"general.architecture": family}
     for key, name in _CONFIG_KEYS.items():
         size = config.get(name)
-        if type(size) is int and size > 0:
+        if type(size) is int and 0 < size < 2**63:
             metadata[f"{family}.{key}"] = size
     return metadata

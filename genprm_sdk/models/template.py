@@ -23,8 +23,8 @@ def stored_template(folder: Path, config: Mapping[str, Any]) -> str:
         return beside.read_text(encoding="utf-8", errors="replace")
     template = config.get("chat_template")
     if isinstance(template, list):
-        named = {entry.get("name"): entry.get("template") for entry in template if isinstance(entry, dict)}
-        template = named.get("default")
+        named = [entry for entry in template if isinstance(entry, dict) and entry.get("name") == "default"]
+        template = named[-1].get("template") if named else None
     return template if isinstance(template, str) else ""
 
 

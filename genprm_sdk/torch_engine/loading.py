@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import re
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,10 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError, safe_open
 from transformers import AutoConfig, AutoModelForCausalLM, BitsAndBytesConfig, DynamicCache
 from transformers.utils import logging as reports
 
 from ..errors import InputError, ModelFileError
+from ..json_objects import json_object
 from .slab import Layout
 
 __all__ = ["Placement", "best_device", "compiled", "layout_of", "load_model", "read_config"]
@@ -30,6 +33,7 @@ LENGTH_DEPENDENT = ("dynamic", "longrope")
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 BITS = ("8bit", "4bit")
+LAYER = re.compile(r"\blayers\.(\d{1,9})\.")
 _quietly = threading.Lock()
 
 
@@ -96,10 +100,12 @@ def read_config(folder: Path) -> Any:
     """
     with _quiet():
         try:
+            _check_layers(folder)
             config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
         except Exception as error:  # a folder can be damaged in more ways than there are kinds of errors
             raise ModelFileError(f"{folder / 'config.json'} cannot be used: {_first_line(error)}") from error
-    names = config.architectures or ()
+    told = config.architectures
+    names = [str(name) for name in told] if isinstance(told, list) else []
     if not any(name.endswith(("ForCausalLM", "LMHeadModel")) for name in names) or config.is_encoder_decoder:
         raise ModelFileError(
             f"{folder} holds {', '.join(names) or 'no known architecture'}: "
@@ -112,6 +118,26 @@ def read_config(folder: Path) -> Any:
             "set another one in config.json, or use a GGUF of this model"
         )
     return config
+
+
+def _check_layers(folder: Path) -> None:
+    """Refuse more layers than there are weights of, before they take memory.
+
+    Raises:
+        ValueError: There are more, or ``config.json`` is no JSON object.
+        OSError: A file cannot be read.
+    """
+    wanted = json_object((folder / "config.json").read_text(encoding="utf-8")).get("num_hidden_layers")
+    names: list[str] = []
+    try:
+        for file in folder.glob("*.safetensors"):
+            with safe_open(file, framework="pt") as opened:
+                names += opened.keys()
+    except SafetensorError:
+        return  # whoever loads the weights says what is wrong with them
+    stored = 1 + max((int(found[1]) for name in names if (found := LAYER.search(name))), default=-1)
+    if stored and isinstance(wanted, int) and wanted > stored:
+        raise ValueError(f"it names {wanted!r:.40} layers, and the weights are those of {stored}")
 
 
 def load_model(folder: Path, config: Any, placement: Placement) -> tuple[Any, Layout]:

@@ -21,6 +21,10 @@ pytestmark = pytest.mark.anyio
 STEPS = ["12 * 7 = 84", "So the answer is 84 + 3 = 88."]
 PROBLEM = "What is 12 * 7 + 3?"
 HOT = Sampling(temperature=3, top_k=0, top_p=1, seed=4)
+STRANGE_FRAME = (
+    '{"format": "genprm-recording-1", "name": "m", "frame": {"foo": "x"}, "context": 9, "capacity": 1, '
+    '"metadata": {}}\n'
+)
 
 
 async def recorded(path: Path) -> RecordingBackend:
@@ -118,6 +122,12 @@ async def test_a_recording_of_another_model_is_not_added_to(tmp_path: Path) -> N
         ('{"format": "other"}\n', 1),
         ("HEADER\n{}\n", 2),
         ('HEADER\n{"key": "a", "read": ["x"]}\n', 2),
+        ('HEADER\n{"key": "a", "read": [0.5, NaN]}\n', 2),
+        ('HEADER\n{"key": "a", "read": [Infinity, 0.5]}\n', 2),
+        ('HEADER\n{"key": "a", "read": [-3.0, 0.5]}\n', 2),
+        ('HEADER\n{"key": "a", "read": [7.0, 1.0]}\n', 2),
+        ('HEADER\n{"key": "a", "added": -1}\n', 2),
+        (STRANGE_FRAME, 1),
         ('HEADER\n{"key": "a", "added": 3}\nnonsense\n', 3),
     ],
 )

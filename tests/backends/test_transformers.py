@@ -539,8 +539,13 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], type[GenPRMError], str]] = {
     "more layers": (
         configured(num_hidden_layers=5, layer_types=["full_attention"] * 5),
         ModelFileError,
-        "lacks 12 of the model's weights",
+        "it names 5 layers, and the weights are those of 4",
     ),
+    "endless layers": (configured(num_hidden_layers=10**30), ModelFileError, "the weights are those of 4"),
+    "a missing weight": (configured(tie_word_embeddings=False), ModelFileError, "lacks 1 of the model's"),
+    "config nested deeply": (written("config.json", "[" * 100_000), ModelFileError, "nested too deeply"),
+    "a number for an architecture": (configured(architectures=[5]), ModelFileError, "holds 5"),
+    "no list of architectures": (configured(architectures=5), ModelFileError, "no known architecture"),
     "unknown kind": (configured(model_type="nothing"), ModelFileError, "config.json cannot be used"),
     "no causal model": (
         configured(architectures=["Qwen2ForSequenceClassification"]),

@@ -248,6 +248,9 @@ def test_what_cannot_be_compared(
     capsys.readouterr()
     assert main(["eval", "compare", two_runs[0], own]) == 2
     assert "give two runs on the same benchmark" in printed(capsys)[1]
+    (tmp_path / "own" / "settings.json").write_text("[" * 100_000)
+    assert main(["eval", "compare", own, two_runs[0]]) == 2
+    assert "in this version's format" in printed(capsys)[1]
 
 
 def test_the_bundled_model_on_each_benchmark(

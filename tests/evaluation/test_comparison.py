@@ -146,6 +146,7 @@ def test_what_cannot_be_compared(tmp_path: Path) -> None:
         '{"format": 2, "benchmark": "refine"}',
         "{",
         "[]",
+        "[" * 100_000,
     ):
         (tmp_path / "settings.json").write_text(text)
         with pytest.raises(InputError, match=r"no run of processbench, .* in this version's format"):
@@ -160,3 +161,7 @@ def test_a_folder_is_read_as_it_was_written(tmp_path: Path) -> None:
     read = read_run(tmp_path)
     assert list(read.outcomes.values()) == made
     assert read.settings == SETTINGS
+    (tmp_path / "summary.json").write_text('{"failures": [{"key": 7, "reason": 5}]}')
+    assert read_run(tmp_path).outcomes["7"].error == "5"
+    (tmp_path / "summary.json").write_text("[" * 100_000)
+    assert read_run(tmp_path) == read

@@ -195,9 +195,10 @@ def test_a_folder_belongs_to_its_settings(tmp_path: Path) -> None:
         ResultStore.open(
             tmp_path, SETTINGS.model_copy(update={"seed": 1, "reasoning": Reasoning.ANALYSIS}), Outcome
         )
-    (tmp_path / "settings.json").write_text("{")
-    with pytest.raises(InputError, match="cannot be read"):
-        ResultStore.open(tmp_path, SETTINGS, Outcome)
+    for text in ("{", "[]", "[" * 100_000):
+        (tmp_path / "settings.json").write_text(text)
+        with pytest.raises(InputError, match="cannot be read"):
+            ResultStore.open(tmp_path, SETTINGS, Outcome)
     (tmp_path / "settings.json").unlink()
     (tmp_path / "results.jsonl").write_text("")
     with pytest.raises(InputError, match=r"no settings\.json"):

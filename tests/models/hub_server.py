@@ -45,6 +45,7 @@ class HubServer:
         elsewhere: Whether large files are served from another host, after a redirection.
         gate: Files stop after their first 1.5 MB until this is set.
         overrides: What a listing's entry of a file says otherwise.
+        said: What is sent in place of any listing.
     """
 
     repos: dict[str, dict[str, bytes]] = field(default_factory=dict)
@@ -56,6 +57,7 @@ class HubServer:
     elsewhere: bool = False
     gate: threading.Event = field(default_factory=threading.Event)
     overrides: dict[str, Any] = field(default_factory=dict)
+    said: bytes | None = None
 
     def __enter__(self) -> Self:
         self.gate.set()
@@ -150,7 +152,7 @@ class _Handler(BaseHTTPRequestHandler):
             elif revision not in ("main", hub.commit(repo)):
                 self.answer(asked, 404, b"{}", {"X-Error-Code": "RevisionNotFound"})
             else:
-                self.answer(asked, 200, json.dumps(hub.listing(repo)).encode())
+                self.answer(asked, 200, hub.said or json.dumps(hub.listing(repo)).encode())
             return
         repo, _, rest = path.lstrip("/").partition("/resolve/")
         commit, _, name = rest.partition("/")

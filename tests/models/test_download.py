@@ -418,6 +418,8 @@ async def test_a_disk_without_symbolic_links(
         ("x.json", {"blobId": "../../../evil"}, "has a hash of"),
         ("x.json", {"blobId": None}, "has a hash of"),
         ("x.json", {"size": -1}, "has a size of -1"),
+        ("x.json", {"size": 10**400}, "has a size of 1000"),
+        ("x.json", {"rfilename": "tokenizer\ud800.json"}, "has no proper name"),
         ("x.json", {"lfs": {"size": 1, "sha256": "/etc/passwd"}}, "has a hash of"),
         ("x.json", {"lfs": {"size": True, "sha256": "0" * 64}}, "has a size of True"),
         ("x.json", {"rfilename": 7}, "outside of its folder"),
@@ -441,6 +443,27 @@ async def test_a_page_instead_of_a_listing(whole: HubServer, tmp_path: Path) -> 
     whole.refusals["/api"] = (200, "")
     with pytest.raises(DownloadError, match="is it a model hub"):
         await get(whole, tmp_path, WHOLE)
+
+
+@pytest.mark.parametrize(
+    ("said", "complaint"),
+    [(b"[" * 100_000, "nested too deeply"), (b"[]", "no object"), (b" " * 200_001, "longer than 200,000")],
+    ids=["deep", "array", "long"],
+)
+async def test_a_listing_that_cannot_be_read(
+    said: bytes, complaint: str, whole: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("genprm_sdk.models.hub._LONGEST_LISTING", 200_000)
+    whole.said = said
+    with pytest.raises(DownloadError, match=f"{complaint}.*is it a model hub"):
+        await get(whole, tmp_path, WHOLE)
+
+
+@pytest.mark.parametrize("index", [b"[" * 100_000, b"[]", b'{"weight_map": {"a": ["b"]}}'], ids=range(3))
+async def test_an_index_that_cannot_be_read(index: bytes, hub: HubServer, tmp_path: Path) -> None:
+    hub.repos[WHOLE] = SMALL | {"model.safetensors.index.json": index}
+    with pytest.raises(ModelFileError, match="not a whole model"):
+        await get(hub, tmp_path, WHOLE)
 
 
 async def test_a_token_stays_with_the_hub(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import struct
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from genprm_sdk.models.memory import Memory, memory_needed, metadata_of_config
 from ..backends.bundled import bundled_folder
 
 MODEL = find_model("genprm-mini")[1]
+DEEP = "[" * 100_000
 # What Qwen2.5-7B's files say; GenPRM-7B has its shape.
 SEVEN = {
     "model_type": "qwen2",
@@ -109,7 +111,7 @@ def test_a_folder_without_template_or_tokenizer(tmp_path: Path) -> None:
 
 def test_a_named_template(tmp_path: Path) -> None:
     folder_with(tmp_path, header({}))
-    templates = [{"name": "tool_use", "template": "no"}, {"name": "default", "template": "yes"}]
+    templates = [{"name": [], "template": "no"}, {"name": "default", "template": "yes"}]
     (tmp_path / "tokenizer_config.json").write_text(json.dumps({"chat_template": templates}))
     assert read_facts(tmp_path).chat_template == "yes"
 
@@ -123,6 +125,12 @@ def test_a_named_template(tmp_path: Path) -> None:
         (struct.pack("<Q", 3) + b"abc", "no readable safetensors header"),
         (struct.pack("<Q", 2) + b"[]", "no readable safetensors header"),
         (header({"a": {"dtype": "F32"}}), "no readable safetensors header"),
+        (struct.pack("<Q", len(DEEP)) + DEEP.encode(), "header: it is nested too deeply"),
+        (header({"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, math.inf]}}), "no whole number"),
+        (header({"a": {"dtype": "F32", "shape": [1.5], "data_offsets": [0, 0]}}), "no whole number"),
+        (header({"a": {"dtype": "F32", "shape": [-1], "data_offsets": [0, 0]}}), "no whole number"),
+        (header({"a": {"dtype": "F32", "shape": [10**4200] * 2, "data_offsets": [0, 0]}}), "too large"),
+        (header({"a": {"dtype": "F32", "shape": [2**62] * 9, "data_offsets": [0, 0]}}), "too large"),
         (header({"a": {"dtype": "F32", "shape": [9], "data_offsets": [0, 36]}}, 35), "is torn"),
     ],
 )
@@ -131,10 +139,21 @@ def test_weights_that_are_none(weights: bytes, complaint: str, tmp_path: Path) -
         read_facts(folder_with(tmp_path, weights))
 
 
-@pytest.mark.parametrize("config", ["", "[]", "{"])
+@pytest.mark.parametrize("config", ["", "[]", "{", DEEP], ids=["empty", "array", "torn", "deep"])
 def test_a_config_that_is_none(config: str, tmp_path: Path) -> None:
-    with pytest.raises(ModelFileError, match=r"config\.json"):
+    with pytest.raises(ModelFileError, match=r"/config\.json is no JSON object"):
         read_facts(folder_with(tmp_path, header({}), config))
+    folder_with(tmp_path, header({}))
+    (tmp_path / "tokenizer_config.json").write_text(config)
+    with pytest.raises(ModelFileError, match=r"tokenizer_config\.json is no JSON object"):
+        read_facts(tmp_path)
+
+
+def test_sizes_that_no_model_has_are_none() -> None:
+    assert metadata_of_config({"model_type": "m", "hidden_size": 2**63, "num_hidden_layers": 2**62}) == {
+        "general.architecture": "m",
+        "m.block_count": 2**62,
+    }
 
 
 def test_tensors_that_cannot_be(tmp_path: Path) -> None:

@@ -115,7 +115,18 @@ def folder_of(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{}", "[]", "null", '{"shards": []}', '{"shards": {"../../x": 1}}', "\x00", '{"shards": {"a": 1'],
+    [
+        "",
+        "{}",
+        "[]",
+        "null",
+        '{"shards": []}',
+        '{"shards": {"../../x": 1}}',
+        "\x00",
+        '{"shards": {"a": 1',
+        pytest.param("[" * 100_000, id="deep"),
+        '{"step": 3, "identity": {}, "notes": {}, "shards": {"\\u0000": 1}}',
+    ],
 )
 def test_a_damaged_manifest_is_refused(tmp_path: Path, text: str) -> None:
     (folder_of(tmp_path) / "manifest.json").write_text(text)

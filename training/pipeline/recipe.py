@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib.util
+import os
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
@@ -253,16 +254,19 @@ def load_pipeline_recipe(name: str) -> PipelineRecipe:
     import yaml
 
     path = Path(name)
-    if not path.suffix and not path.exists():
+    if not path.suffix and not os.path.exists(path):
         folder = Path(str(resources.files(__package__) / "recipes"))
         path = folder / f"{name}.yaml"
-        if not path.exists():
+        if not os.path.exists(path):
             names = ", ".join(sorted(file.stem for file in folder.glob("*.yaml")))
             raise InputError(f"no recipe is called {name!r}; there are {names}, or give a .yaml file")
     try:
-        recipe = PipelineRecipe.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        read = yaml.safe_load(path.read_text(encoding="utf-8"))
+    # PyYAML lets what Python says of a wrong number or date through, of whatever kind that is.
+    except Exception as error:
         raise InputError(f"the recipe {path} cannot be read: {error}") from None
+    try:
+        recipe = PipelineRecipe.model_validate(read)
     except ValidationError as error:
         found = "; ".join(
             f"{'.'.join(str(part) for part in each['loc']) or 'recipe'}: "

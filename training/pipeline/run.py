@@ -16,7 +16,9 @@ from dataclasses import dataclass, field
 from itertools import islice, pairwise
 from pathlib import Path
 from types import MappingProxyType
-from typing import Protocol
+from typing import Protocol, TypeVar
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from genprm_sdk.batch import bounded
 from genprm_sdk.errors import InputError
@@ -25,7 +27,7 @@ from .dataset import write, write_lines
 from .recipe import PipelineRecipe
 from .records import Conversation, Drop, Problem
 from .stages import STAGES, Load, Stage, StageName, Unit, Work, build_stages, source_of
-from .store import PAGE, Row, Store, digest
+from .store import PAGE, Row, Store, StoreError, digest
 
 __all__ = [
     "Pending",
@@ -43,7 +45,10 @@ HOPELESS = 20
 """So many first records that are dropped for a stage's hopeless reason end the run."""
 
 LINEAGES = "lineages"
+LISTED: TypeAdapter[list[tuple[StageName, str]]] = TypeAdapter(list[tuple[StageName, str]])
 RECIPE = "recipe"
+
+M = TypeVar("M", bound=BaseModel)
 
 
 @dataclass(frozen=True)
@@ -171,12 +176,13 @@ async def read_status(folder: Path) -> tuple[PipelineRecipe, list[StageStatus]]:
 
     Raises:
         InputError: There is no run.
+        StoreError: What is kept of it is damaged, or another version's.
     """
     async with await Store.open(folder, read_only=True) as store:
         recipe = await store.fact(RECIPE)
         if recipe is None:
             raise InputError(f"{folder} holds no run yet")
-        return PipelineRecipe.model_validate_json(recipe), await _status(store)
+        return _parsed(PipelineRecipe, recipe, store), await _status(store)
 
 
 async def export(folder: Path, target: Path, stage: StageName = "dataset") -> int:
@@ -191,7 +197,7 @@ async def export(folder: Path, target: Path, stage: StageName = "dataset") -> in
         InputError: There is no run or no such stage, the file's name says no format, or its folder does not
             exist.
         MissingExtraError: pyarrow is needed and not installed.
-        StoreError: The file cannot be written.
+        StoreError: The file cannot be written, or what is kept of the run is damaged.
     """
     async with await Store.open(folder, read_only=True) as store:
         lineages = dict(await _lineages(store))
@@ -210,7 +216,7 @@ async def export(folder: Path, target: Path, stage: StageName = "dataset") -> in
 
             async def conversations() -> AsyncIterator[Conversation]:
                 async for body in bodies():
-                    yield Conversation.model_validate_json(body)
+                    yield _parsed(Conversation, body, store)
 
             return await write(conversations(), target)
         _check_lines(target)
@@ -228,7 +234,7 @@ async def export_dropped(folder: Path, target: Path) -> int:
 
     Raises:
         InputError: There is no run, the file's name says another format, or its folder does not exist.
-        StoreError: The file cannot be written.
+        StoreError: The file cannot be written, or what is kept of the run is damaged.
     """
     async with await Store.open(folder, read_only=True) as store:
         lineages = await _lineages(store)
@@ -244,7 +250,7 @@ async def export_dropped(folder: Path, target: Path) -> int:
                             "stage": stage,
                             "key": row.key,
                             "reason": row.reason,
-                            "detail": Drop.model_validate_json(row.body).detail,
+                            "detail": _parsed(Drop, row.body, store).detail,
                             "problem": await _problem_of(store, row),
                         }
                         yield json.dumps(said, ensure_ascii=False)
@@ -255,9 +261,12 @@ async def export_dropped(folder: Path, target: Path) -> int:
 async def _problem_of(store: Store, row: Row) -> str:
     """Where the problem is from that a dropped record goes back to; nothing if it is the record itself."""
     first: Row | None = row
-    while first is not None and first.parent:
-        first = await store.row(first.parent)
-    return "" if first is None or first is row else Problem.model_validate_json(first.body).source
+    for _ in STAGES:
+        if first is not None and first.parent:
+            first = await store.row(first.parent)
+    if first is not None and first.parent:
+        raise _damaged(store, f"the record {row.key:.40} goes back to no problem")
+    return "" if first is None or first is row else _parsed(Problem, first.body, store).source
 
 
 def _check_lines(target: Path) -> None:
@@ -267,7 +276,28 @@ def _check_lines(target: Path) -> None:
 
 async def _lineages(store: Store) -> list[tuple[StageName, str]]:
     listed = await store.fact(LINEAGES)
-    return [] if listed is None else [(name, lineage) for name, lineage in json.loads(listed)]
+    try:
+        return [] if listed is None else LISTED.validate_json(listed)
+    except ValidationError as error:
+        raise _damaged(store, f"its stages cannot be read ({_first(error)})") from None
+
+
+def _parsed(kind: type[M], text: str, store: Store) -> M:
+    try:
+        return kind.model_validate_json(text)
+    except ValidationError as error:
+        raise _damaged(store, f"a {kind.__name__} in it cannot be read ({_first(error)})") from None
+
+
+def _first(error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    return f"{'.'.join(map(str, first['loc'])) or 'all of it'}: {first['msg']}"
+
+
+def _damaged(store: Store, what: str) -> StoreError:
+    return StoreError(
+        f"{store.path} is damaged, or of another version: {what}; remove it to begin anew, or go back"
+    )
 
 
 async def _status(store: Store) -> list[StageStatus]:

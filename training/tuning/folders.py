@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 from pathlib import Path
+from typing import Any
 
 from safetensors.torch import save_file
 
 from genprm_sdk.errors import InputError, ModelFileError
+from genprm_sdk.json_objects import json_object
 from genprm_sdk.models import VerifierSettings, fetch, locate, read_gguf_metadata
 
 from ..sft import TIED, build_model, load_tied
@@ -78,21 +80,34 @@ def settings_of(folder: Path) -> VerifierSettings:
     Raises:
         ModelFileError: Its configuration cannot be read, or it is no verifier.
     """
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        stored = config.get("genprm") or {}
-    except (OSError, ValueError, AttributeError) as error:
-        raise ModelFileError(f"{folder / 'config.json'} cannot be read: {error}") from None
+    _, stored = _config(folder)
     return VerifierSettings.from_metadata(
         {f"genprm.{key}": tuple(value) if isinstance(value, list) else value for key, value in stored.items()}
     )
 
 
 def add_setting(folder: Path, key: str, value: str) -> None:
-    """Write something into a folder's configuration of how its model wants to be used."""
+    """Write something into a folder's configuration of how its model wants to be used.
+
+    Raises:
+        ModelFileError: It cannot be read.
+    """
     path = folder / "config.json"
-    config = json.loads(path.read_text(encoding="utf-8"))
-    config["genprm"] = {**(config.get("genprm") or {}), key: value}
+    config, stored = _config(folder)
+    config["genprm"] = {**stored, key: value}
     part = path.with_suffix(".part")
     part.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     part.replace(path)
+
+
+def _config(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A folder's configuration, and what it says of how its model wants to be used."""
+    path = folder / "config.json"
+    try:
+        config = json_object(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelFileError(f"{path} cannot be read: {error}") from None
+    stored = config.get("genprm") or {}
+    if not isinstance(stored, dict):
+        raise ModelFileError(f"{path} cannot be read: genprm must be an object")
+    return config, stored

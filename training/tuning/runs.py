@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from genprm_sdk.errors import InputError, ModelFileError
+from genprm_sdk.json_objects import json_object
 
 __all__ = ["IDENTITY", "Folder", "digest_of_file", "digests_of_weights"]
 
@@ -85,14 +86,13 @@ class Folder:
 
     def _read(self, name: str) -> dict[str, Any]:
         try:
-            found = json.loads((self.path / name).read_text(encoding="utf-8"))
+            return json_object((self.path / name).read_text(encoding="utf-8"))
         except FileNotFoundError:
             return {}
         except (OSError, ValueError) as error:
             raise InputError(
                 f"{self.path / name} cannot be read: {error}; remove {self.path} to begin anew"
             ) from None
-        return found if isinstance(found, dict) else {}
 
     def _write(self, name: str, value: Mapping[str, Any]) -> None:
         part = self.path / f"{name}.part"

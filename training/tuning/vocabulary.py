@@ -14,6 +14,7 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from genprm_sdk.errors import ModelFileError
+from genprm_sdk.json_objects import json_object
 from genprm_sdk.models.template import spelling, template_of_folder
 from genprm_sdk.prompt import ChatFrame
 
@@ -104,14 +105,11 @@ def read_vocabulary(folder: Path, size: int, eos: int | None) -> FolderVocabular
 
 def _json(file: Path) -> dict[str, Any]:
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
+        return json_object(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ModelFileError(f"there is no tokenizer in {file.parent}: {file.name} is missing") from None
     except (OSError, ValueError) as error:
         raise ModelFileError(f"cannot read {file}: {error}") from error
-    if not isinstance(found, dict):
-        raise ModelFileError(f"{file} is no JSON object")
-    return found
 
 
 def _cuts_as_qwen2(pre_tokenizer: Any) -> bool:

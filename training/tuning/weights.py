@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -12,6 +11,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from genprm_sdk.errors import ModelFileError
+from genprm_sdk.json_objects import json_object
 
 __all__ = ["Weights"]
 
@@ -102,7 +102,7 @@ def _files(folder: Path) -> list[Path]:
         advice = ": merge the adapter first" if (folder / "adapter_config.json").is_file() else ""
         raise ModelFileError(f"there are no weights in {folder}: {WHOLE} is missing{advice}")
     try:
-        names = set(json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"].values())
+        names = set(json_object((folder / INDEX).read_text(encoding="utf-8"))["weight_map"].values())
         files = sorted(folder / name for name in names)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelFileError(f"{folder / INDEX} is no index of weights: {error!r:.80}") from error

@@ -23,10 +23,10 @@ from genprm_sdk.training.pipeline import (
     run_pipeline,
 )
 from genprm_sdk.training.pipeline.recipe import ProblemsRecipe, save_pipeline_recipe
-from genprm_sdk.training.pipeline.records import Conversation, Labelled
+from genprm_sdk.training.pipeline.records import Conversation, Drop, Labelled
 from genprm_sdk.training.pipeline.run import export_dropped
 from genprm_sdk.training.pipeline.stages import STAGES, StageName
-from genprm_sdk.training.pipeline.store import Store
+from genprm_sdk.training.pipeline.store import Row, Store, StoreError
 
 pytestmark = pytest.mark.anyio
 
@@ -176,6 +176,25 @@ async def test_dropped_records_say_why_and_which_problem_they_are_of(
     assert all(record["reason"] in found[record["stage"]] and record["key"] for record in records)
     with pytest.raises(InputError, match=r"must end in \.jsonl"):
         await export_dropped(out, tmp_path / "dropped.parquet")
+
+
+async def test_a_record_that_is_its_own_parent_is_damage(tmp_path: Path) -> None:
+    drop = Drop(reason="r").model_dump_json()
+    async with await Store.open(tmp_path) as store:
+        await store.set_fact("lineages", '[["rollouts", "l"]]')
+        await store.put(Row("a", "l", "rollouts", "a", 0, "dropped", "r", 0, 0.0, drop))
+    with pytest.raises(StoreError, match=r"is damaged, .*the record a goes back to no problem"):
+        await export_dropped(tmp_path, tmp_path / "dropped.jsonl")
+
+
+@pytest.mark.parametrize(("fact", "value"), [("recipe", "{"), ("recipe", "{}"), ("lineages", "[7]")])
+async def test_a_run_that_cannot_be_read_says_so(fact: str, value: str, tmp_path: Path) -> None:
+    recipe = load_pipeline_recipe("tiny").model_dump_json()
+    async with await Store.open(tmp_path) as store:
+        for name, text in {"recipe": recipe, "lineages": "[]", fact: value}.items():
+            await store.set_fact(name, text)
+    with pytest.raises(StoreError, match="is damaged, or of another version"):
+        await read_status(tmp_path)
 
 
 async def test_an_export_of_no_run_or_stage_or_to_no_folder_is_refused(
@@ -350,6 +369,27 @@ def test_an_unknown_key_names_those_there_are(key: str, complaint: str, tmp_path
         load_pipeline_recipe(str(path))
 
 
-def test_an_unknown_recipe_names_those_there_are() -> None:
+NO_YAML = [
+    "n: 2001-99-99",
+    "n: !!int 'zz'",
+    "n: !!int ''",
+    "n: !!float 'x'",
+    "n: !!bool 'zz'",
+    "n: !!timestamp 'x'",
+    "n: " + "9" * 5000,
+    "[" * 1500,
+]
+
+
+@pytest.mark.parametrize("text", NO_YAML, ids=range(len(NO_YAML)))
+def test_what_yaml_itself_breaks_on_is_refused(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "wrong.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError, match="cannot be read"):
+        load_pipeline_recipe(str(path))
+
+
+@pytest.mark.parametrize("name", ["pipeline-huge", "a" * 5000], ids=["unknown", "long"])
+def test_an_unknown_recipe_names_those_there_are(name: str) -> None:
     with pytest.raises(InputError, match="there are loop, paper-7b, tiny"):
-        load_pipeline_recipe("pipeline-huge")
+        load_pipeline_recipe(name)

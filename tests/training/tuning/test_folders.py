@@ -13,6 +13,7 @@ from genprm_sdk.errors import DownloadError, InputError, ModelFileError, Unknown
 from genprm_sdk.models import find_model
 from genprm_sdk.training.trained import model_of_file
 from genprm_sdk.training.tuning.folders import base_folder, settings_of
+from genprm_sdk.training.tuning.runs import Folder
 
 
 def test_a_bundled_model_is_written_with_its_weights_and_settings(mini: Path) -> None:
@@ -43,11 +44,28 @@ def test_what_cannot_be_trained_on_is_said(tmp_path: Path, monkeypatch: pytest.M
         base_folder(str(damaged), tmp_path / "base")
 
 
-@pytest.mark.parametrize("text", ["{", '{"genprm": {"history": "none"}}', '{"genprm": {"role": "policy"}}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        '{"genprm": {"history": "none"}}',
+        '{"genprm": {"role": "policy"}}',
+        '{"genprm": [1]}',
+        "[]",
+        pytest.param("[" * 100_000, id="deep"),
+    ],
+)
 def test_a_configuration_that_cannot_be_used_is_named(text: str, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(text, encoding="utf-8")
     with pytest.raises(ModelFileError):
         settings_of(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "[" * 100_000], ids=["torn", "array", "deep"])
+def test_a_training_s_state_that_cannot_be_read_is_named(text: str, tmp_path: Path) -> None:
+    (tmp_path / "state.json").write_text(text)
+    with pytest.raises(InputError, match=r"state\.json cannot be read: .* to begin anew"):
+        Folder(tmp_path).state()
 
 
 def test_a_folder_without_settings_is_taken_for_a_genprm(tmp_path: Path) -> None:

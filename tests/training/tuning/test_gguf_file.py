@@ -291,6 +291,10 @@ REFUSED: dict[str, tuple[Callable[[Path], Any], str]] = {
         lambda folder: (folder / "tokenizer_config.json").unlink(),
         r"tokenizer_config\.json is missing",
     ),
+    "a tokenizer nested deeply": (
+        lambda folder: (folder / "tokenizer.json").write_text("[" * 100_000),
+        "nested too deeply",
+    ),
     "no template": (
         lambda folder: change(folder / "tokenizer_config.json", {"chat_template": None}),
         "no chat template",
@@ -374,6 +378,9 @@ def test_an_index_that_names_a_missing_shard_is_refused(wide: Path, tmp_path: Pa
     shard = min(folder.glob("model-*.safetensors"))
     shard.unlink()
     with pytest.raises(ModelFileError, match=f"lacks {shard.name}, which its index"):
+        check_folder(folder, ("f16",))
+    (folder / "model.safetensors.index.json").write_text("[" * 100_000)
+    with pytest.raises(ModelFileError, match="is no index of weights"):
         check_folder(folder, ("f16",))
 
 
