@@ -6,6 +6,7 @@ choices among the first attempts, or the answers after each turn, as ``accuracy.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -48,14 +49,14 @@ class AgentComparison(Frozen):
     accuracy: dict[str, dict[str, Difference]]
 
 
-def read_agent_run(folder: Path) -> AgentRun:
+def read_agent_run(folder: str | os.PathLike[str]) -> AgentRun:
     """Read a run's folder, also that of a run that is not finished.
 
     Raises:
         InputError: It holds no run of an agent, or none of this version's format.
     """
     settings, outcomes, unchecked = read_folder(
-        folder, AgentRunSettings, ProblemOutcome, "best-of-n or refine"
+        Path(folder), AgentRunSettings, ProblemOutcome, "best-of-n or refine"
     )
     outcomes |= {key: ProblemOutcome(key=key, error=reason) for key, reason in unchecked.items()}
     return AgentRun(folder=str(folder), settings=settings, outcomes=outcomes)

@@ -410,8 +410,8 @@ class Verifier:
         if not self._warned and _is_unreadable(report):
             self._warned = True
             warnings.warn(
-                f"the verdicts of {shown(report.model)} cannot be read: it is probably no generative process reward "
-                "model, which answers `\\boxed{Yes}` or `\\boxed{No}` (arXiv 2504.00891)",
+                f"the verdicts of {shown(report.model)} cannot be read: it is probably no generative process "
+                "reward model, which answers `\\boxed{Yes}` or `\\boxed{No}` (arXiv 2504.00891)",
                 UnreadableVerdictWarning,
                 stacklevel=3,
             )

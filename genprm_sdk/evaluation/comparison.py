@@ -7,6 +7,7 @@ set: Koehn, "Statistical Significance Tests for Machine Translation Evaluation",
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -82,14 +83,14 @@ class Comparison(Frozen):
     average: dict[str, Difference] | None
 
 
-def read_run(folder: Path) -> Run:
+def read_run(folder: str | os.PathLike[str]) -> Run:
     """Read a run's folder, also that of a run that is not finished.
 
     Raises:
         InputError: It holds no run on a benchmark, or none of this version's format.
     """
     kinds = "processbench, bigbench-mistake, prmbench or labelled"
-    settings, outcomes, unchecked = read_folder(folder, Settings, Outcome, kinds)
+    settings, outcomes, unchecked = read_folder(Path(folder), Settings, Outcome, kinds)
     for key, reason in unchecked.items():
         subset = key.rpartition("/")[0]
         outcomes[key] = Outcome(key=key, subset=subset, labelled=False, error=reason)

@@ -1,6 +1,7 @@
 """The benchmarks' record formats, and what their labels mean.
 
 ProcessBench (QwenLM/ProcessBench): ``id, problem, steps, label``; the label is the first wrong step's index
+import os
 from 0, -1 if there is none. BIG-Bench-Mistake (arXiv 2311.08516): ``input, steps, mistake_index``, the index
 from 0, null if there is none. PRMBench (arXiv 2501.03124): ``idx, modified_question, modified_process,
 error_steps, classification``; the wrong steps from 1, and every other step is right. Our own, ``labelled``:
@@ -10,6 +11,7 @@ Knows nothing of models or scores.
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -198,7 +200,9 @@ BENCHMARKS: dict[Benchmark, type[BenchmarkRecord]] = {
 }
 
 
-def load(benchmark: Benchmark, path: Path, limit: int | None = None) -> list[Item | Unreadable]:
+def load(
+    benchmark: Benchmark, path: str | os.PathLike[str], limit: int | None = None
+) -> list[Item | Unreadable]:
     """Read a benchmark file, or every ``*.jsonl`` of a folder; each file is a subset.
 
     Args:
@@ -213,7 +217,7 @@ def load(benchmark: Benchmark, path: Path, limit: int | None = None) -> list[Ite
         raise InputError(f"{benchmark!r:.80} is no benchmark: give one of {', '.join(BENCHMARKS)}")
     items: list[Item | Unreadable] = []
     used: Counter[str] = Counter()
-    for file in files(path):
+    for file in files(Path(path)):
         items += read_subset(benchmark, file, limit, used)
     if not any(isinstance(item, Item) for item in items):
         reason = next((f"; {i.place}: {i.reason}" for i in items if isinstance(i, Unreadable)), "")

@@ -68,7 +68,9 @@ class ResultStore(Generic[Result]):
         self._finished = dict(finished)
 
     @classmethod
-    def open(cls, folder: Path, settings: BaseModel, kind: type[Result]) -> ResultStore[Result]:
+    def open(
+        cls, folder: str | os.PathLike[str], settings: BaseModel, kind: type[Result]
+    ) -> ResultStore[Result]:
         """Make the folder, or go on with the results in it.
 
         Args:
@@ -80,6 +82,7 @@ class ResultStore(Generic[Result]):
             InputError: The folder holds results of other settings, another process is at work in it, or it
                 cannot be written to.
         """
+        folder = Path(folder)
         path = folder / SETTINGS
         try:
             (folder / REPORTS).mkdir(parents=True, exist_ok=True)

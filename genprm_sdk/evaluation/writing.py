@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -94,12 +95,13 @@ def published_table(summary: Summary) -> Table:
     return Table("Published", ("model", "source", "metric", "%"), rows, note)
 
 
-def write_run(folder: Path, summary: Summary, outcomes: Sequence[Outcome]) -> Path:
+def write_run(folder: str | os.PathLike[str], summary: Summary, outcomes: Sequence[Outcome]) -> Path:
     """Write a run's plots and its ``index.html``; returns the latter.
 
     Raises:
         InputError: The folder cannot be written to.
     """
+    folder = Path(folder)
     settings = summary.settings
     tables = [results_table(summary)]
     if summary.published:

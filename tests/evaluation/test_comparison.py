@@ -155,7 +155,7 @@ def test_what_cannot_be_compared(tmp_path: Path) -> None:
 
 def test_a_folder_is_read_as_it_was_written(tmp_path: Path) -> None:
     made = [outcome_of_scores(f"k{n}", "s", [[1.0, 0.2]], None) for n in range(3)]
-    store = ResultStore.open(tmp_path, SETTINGS, Outcome)
+    store = ResultStore.open(str(tmp_path), SETTINGS, Outcome)
     for each in made:
         store.add(each)
     read = read_run(tmp_path)
@@ -164,4 +164,4 @@ def test_a_folder_is_read_as_it_was_written(tmp_path: Path) -> None:
     (tmp_path / "summary.json").write_text('{"failures": [{"key": 7, "reason": 5}]}')
     assert read_run(tmp_path).outcomes["7"].error == "5"
     (tmp_path / "summary.json").write_text("[" * 100_000)
-    assert read_run(tmp_path) == read
+    assert read_run(str(tmp_path)) == read

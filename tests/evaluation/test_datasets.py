@@ -27,7 +27,9 @@ def write(path: Path, *records: object) -> Path:
 
 
 def test_both_formats(tmp_path: Path) -> None:
-    (item,) = load("processbench", write(tmp_path / "gsm8k.jsonl", PB))
+    path = write(tmp_path / "gsm8k.jsonl", PB)
+    (item,) = load("processbench", path)
+    assert load("processbench", str(path)) == [item]
     assert isinstance(item, Item)
     assert (item.key, item.subset, item.expected) == ("gsm8k/gsm8k-1", "gsm8k", 1)
     assert (item.solution.problem, item.solution.steps, item.solution.id) == ("P", ("a", "b"), "gsm8k-1")
