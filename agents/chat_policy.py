@@ -8,6 +8,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from ..errors import BackendError, ContextLengthError, InputError, MissingExtraError
+from ..remote.keys import header_key
+from ..remote.wire import MalformedAnswer, object_of
 from .policy import CutOffError, Message, Reply
 
 if TYPE_CHECKING:
@@ -42,7 +44,7 @@ class ChatPolicy:
 
     Raises:
         MissingExtraError: The ``openai`` package is not installed.
-        InputError: There is no key.
+        InputError: There is no key, or it or the address cannot be used.
     """
 
     def __init__(
@@ -77,7 +79,7 @@ class ChatPolicy:
         await self._client.close()
 
     async def served(self) -> list[str]:
-        """The models that the API says it serves.
+        """The models that the API says it serves; empty where what it says is no list of them.
 
         Raises:
             BackendError: It does not answer.
@@ -95,11 +97,18 @@ class ChatPolicy:
             raise BackendError(f"{self._address()} does not say what it serves: {_said(error)}") from error
 
     async def _listed(self, client: AsyncOpenAI) -> list[str]:
-        return [each.id async for each in client.models.list()]
+        answer = await client.models.with_raw_response.list()
+        try:
+            listed = object_of(answer.content).get("data")
+        except MalformedAnswer:
+            return []
+        entries = listed if isinstance(listed, list) else []
+        names = (each.get("id") for each in entries if isinstance(each, dict))
+        return [name for name in names if isinstance(name, str)]
 
     def _address(self) -> str:
-        """The API's, without a password that may stand in it."""
-        return str(self._client.base_url.copy_with(userinfo=b"")).rstrip("/")
+        """The API's, without a password or a key that may stand in it."""
+        return str(self._client.base_url.copy_with(userinfo=b"", query=None, fragment=None)).rstrip("/")
 
     def _unreachable(self, error: Exception) -> str:
         reason = _said(error.__cause__ or error)
@@ -161,6 +170,7 @@ class ChatPolicy:
 
         parts: list[str] = []
         size = 0
+        answered = False
         finish, read, written = None, None, None
         async with await self._client.chat.completions.create(**request) as chunks:
             try:
@@ -168,6 +178,7 @@ class ChatPolicy:
                     if chunk.usage is not None:
                         read, written = chunk.usage.prompt_tokens, chunk.usage.completion_tokens
                     for choice in chunk.choices[:1]:
+                        answered = True
                         finish = choice.finish_reason or finish
                         text = choice.delta.content if choice.delta is not None else None
                         if text:
@@ -179,6 +190,11 @@ class ChatPolicy:
                         return Reply("".join(parts), "length", read, written)
             except openai.APIConnectionError as error:
                 raise CutOffError(f"the chat API broke off its answer: {_said(error)}") from error
+        if not answered:
+            raise BackendError(
+                f"{self._address()} answered without a stream of chat completions: check that the address is "
+                "that of an OpenAI-compatible chat API, such as http://host:port/v1"
+            )
         # The API calls a stop string and the model's own end by one name.
         whole = "".join(parts)
         if finish in ("length", None):
@@ -230,13 +246,21 @@ def _client(url: str | None, api_key: str | None, retries: int, patience: float)
         import openai
     except ImportError:
         raise MissingExtraError("openai", "agents", "a policy behind a chat API") from None
-    try:
-        given = api_key if api_key is not None else os.environ.get(KEY_VARIABLE)
+    import httpx2
+
+    given = api_key if api_key is not None else os.environ.get(KEY_VARIABLE)
+    if given is None:
         # The client would send OpenAI's key to any address. Servers of one's own mostly want none.
-        key = given if given is not None or _is_openai(url) else "none"
+        given = os.environ.get("OPENAI_API_KEY") if _is_openai(url) else "none"
+    key = None if given is None else header_key(given)
+    try:
         return openai.AsyncOpenAI(base_url=url, api_key=key, max_retries=retries, timeout=patience)
     except openai.OpenAIError as error:
         raise InputError(f"the chat API cannot be used: {error}") from error
+    except (httpx2.InvalidURL, UnicodeError):  # which may show a password
+        raise InputError(
+            "the chat API's address cannot be read: write one such as http://host:port/v1"
+        ) from None
 
 
 def _nobody_is_there(error: Exception) -> bool:

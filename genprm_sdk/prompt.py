@@ -114,13 +114,12 @@ class ChatFrame:
     def from_template(cls, template: str, bos_token: str = "", eos_token: str = "") -> ChatFrame:
         """Read the frame off a Jinja chat template, as stored in a model file.
 
-        The template is rendered in Jinja's sandbox: a model file is untrusted.
+        The template is rendered in Jinja's sandbox and within limits: a model file or a server is untrusted.
 
         Raises:
             ModelFileError: The template fails, drops or repeats a message, or frames turns unevenly.
         """
-        from jinja2 import TemplateError
-        from jinja2.sandbox import ImmutableSandboxedEnvironment
+        from .rendering import renderer
 
         marks = [f"\x02{name}\x03" for name in ("system", "user1", "assistant", "user2")]
         messages = [
@@ -128,15 +127,10 @@ class ChatFrame:
             for role, mark in zip(("system", "user", "assistant", "user"), marks, strict=True)
         ]
 
-        def refuse(message: str) -> str:
-            raise TemplateError(message)
-
-        environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
-        environment.globals["raise_exception"] = refuse
         try:
-            compiled = environment.from_string(template)
+            render = renderer(template)
             asking, finished = (
-                compiled.render(
+                render(
                     messages=messages,
                     add_generation_prompt=prompt,
                     bos_token=bos_token,

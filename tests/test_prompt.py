@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+import tracemalloc
 from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jinja2 import Template
 
+from genprm_sdk import rendering
 from genprm_sdk.errors import ModelFileError
 from genprm_sdk.prompt import ChatFrame, Segment, content, control, tokenizer_runs
 
@@ -176,6 +180,49 @@ def test_a_template_that_fails_is_a_damaged_file(template: str) -> None:
 def test_a_hostile_template_is_refused(template: str) -> None:
     with pytest.raises(ModelFileError):
         ChatFrame.from_template(template + LOOP)
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ 'a' * 300000000 }}",
+        "{{ 300000000 * 'a' }}",
+        "{{ [1] * 300000000 }}",
+        "{{ (2 ** 900000) ** 900000 }}",
+        "{{ '%300000000d' % 1 }}",
+        "{{ '%*d' % (300000000, 1) }}",
+        "{% set ns = namespace(x='a') %}{% for i in range(60) %}{% set ns.x = ns.x + ns.x %}{% endfor %}",
+        "{% set ns = namespace(x=9) %}{% for i in range(60) %}{% set ns.x = ns.x * ns.x %}{% endfor %}",
+        "{% for i in range(1000) %}{% for j in range(1000) %}{{ 'ab' * 500 }}{% endfor %}{% endfor %}",
+        "{% for i in range(1001) %}{% endfor %}",
+        "{# " + "a" * 100_000 + " #}",
+    ],
+)
+def test_a_template_that_takes_more_than_any_needs_is_refused(template: str) -> None:
+    tracemalloc.start()
+    try:
+        with pytest.raises(ModelFileError, match=r"rendered: .*(too large|more than|longer than)"):
+            ChatFrame.from_template(template + LOOP)
+        assert tracemalloc.get_traced_memory()[1] < 60e6
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_template_that_does_not_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rendering, "SECONDS", 0.2)
+    numbers = "{% set numbers = range(1000) %}"
+    nested = 4 * "{% for i in numbers %}" + 4 * "{% endfor %}"
+    watching = sys.gettrace()
+    with pytest.raises(ModelFileError, match=r"takes more than 0\.2 seconds"):
+        ChatFrame.from_template(numbers + nested + LOOP)
+    assert sys.gettrace() is watching
+
+
+@pytest.mark.parametrize(
+    "template", ["{{ 'ab' * 3 + 2 ** 3 * '-' + 'c' }}|", "{{ '%s%03d' % ('a', 7 % 4) }}|", "{{ 1.5 ** 2 }}|"]
+)
+def test_small_calculations_are_as_ever(template: str) -> None:
+    assert ChatFrame.from_template(template + LOOP).opening == Template(template).render()
 
 
 def test_a_filter_that_reaches_for_the_class_of_a_text_gets_nothing() -> None:

@@ -22,6 +22,7 @@ from ..models import MetadataValue, bundled_models, read_gguf_metadata
 from ..prompt import Segment
 from ..remote.draft import Draft
 from ..remote.fleet import Fleet, Home
+from ..remote.keys import header_key
 from ..remote.labels import label_probabilities, text_probability
 from ..remote.probing import EXTRAS, Capabilities
 from ..remote.script import Script, TextScript, TokenScript
@@ -95,7 +96,8 @@ class OpenAIBackend:
             context: Tokens that a sequence can hold; by default what the server says, else 8192.
             capacity: Requests at once, for each server.
             attempts: How often a request is tried before it has failed, on whichever server.
-            patience: Seconds without a byte after which a request has failed.
+            patience: Seconds without a byte, or without text in a streamed answer, after which a request has
+                failed.
 
         Raises:
             InputError: An address or a name cannot be used, or the server leaves something open that must
@@ -398,8 +400,8 @@ def _sampling_options(sampling: Sampling, *, own: bool) -> dict[str, Any]:
 
 
 def _secret(key: str | SecretStr | None) -> SecretStr | None:
-    secret = SecretStr(key) if isinstance(key, str) else key
-    return secret if secret is not None and secret.get_secret_value() else None
+    text = key.get_secret_value() if isinstance(key, SecretStr) else key
+    return SecretStr(header_key(text)) if text and text.strip() else None
 
 
 def _settings_of(model: str) -> Mapping[str, MetadataValue]:

@@ -87,8 +87,8 @@ class Draft:
             self._all_told = False
             self.drawn += bool(chunk.text)
             return False
-        self.drawn += len(chunk.tokens)
         self._pending += chunk.tokens
+        self.drawn += len(chunk.tokens) or bool(chunk.text and not self._pending)
         return any(map(self._ends_turn, chunk.tokens))
 
     def _finish(self, finish: Literal["stop", "length", "end"], stop: str | None = None) -> bool:

@@ -5,6 +5,8 @@ What may go better another time is a ``Failed``; everything else is an error for
 
 from __future__ import annotations
 
+import asyncio
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime
@@ -16,7 +18,7 @@ import httpx2
 from pydantic import SecretStr
 
 from ..errors import BackendError, ContextLengthError, InputError
-from .wire import Chunk, MalformedAnswer, chunk_of, events, object_of
+from .wire import Chunk, MalformedAnswer, bytes_of, chunk_of, events, object_of
 
 __all__ = ["Failed", "Server", "address_of"]
 
@@ -24,9 +26,16 @@ CONNECT_SECONDS = 10.0
 LONGEST_BODY = 64 << 20
 """Bytes of an answer that is not streamed."""
 
+LONGEST_TOKEN = 256
+"""Characters of a token: twice those of the longest in known vocabularies."""
+
+SPARE = 4096
+"""Parts of a streamed answer that may say nothing."""
+
 LONGEST_WAIT = 300.0
 """Seconds; a server that asks for more patience is taken to mean this."""
 
+JSON = {"Content-Type": "application/json"}
 BUSY = (408, 409, 425, 429, 500, 502, 503, 504, 529)
 NO_ROOM = ("context length", "context size", "exceed_context", "maximum context", "max_model_len", "too long")
 
@@ -51,17 +60,22 @@ def address_of(url: str) -> str:
     Raises:
         InputError: It is no address of a web server, or holds a password.
     """
-    try:
-        parts = urlsplit(url.strip())
-        port = parts.port
-    except ValueError as error:
-        raise InputError(f"{url!r:.200} is not a server's address: {error}") from error
-    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
-        raise InputError(f"{url!r:.200} is not a server's address: write http://host:port")
-    if parts.username or parts.password:
+    url = url.strip()
+    if "@" in re.split("[/?#]", url.partition("://")[2], maxsplit=1)[0]:
         raise InputError("a server's address must not hold a password: give it as api_key")
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+        httpx2.URL(url)
+    except (ValueError, httpx2.InvalidURL):  # which may show a password
+        raise InputError(
+            "a server's address cannot be read: write http://host:port, with a port up to 65535"
+        ) from None
+    shown = repr(re.split("[?#]", url, maxsplit=1)[0].rpartition("@")[2])[:200]
+    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
+        raise InputError(f"{shown} is not a server's address: write http://host:port")
     if parts.query or parts.fragment:
-        raise InputError(f"{url!r:.200} is not a server's address: leave out what begins with ? or #")
+        raise InputError(f"{shown} is a server's address without what begins with ? or #: leave that out")
     return f"{parts.scheme}://{parts.netloc}{parts.path}".rstrip("/").removesuffix("/v1")
 
 
@@ -71,7 +85,8 @@ class Server:
     Args:
         address: Where it is, without ``/v1``.
         api_key: Sent as a bearer token, if any; never shown.
-        patience: Seconds without a byte after which a request has failed.
+        patience: Seconds without a byte, or without text in a streamed answer, after which a request has
+            failed.
         connections: Requests at once.
 
     Attributes:
@@ -84,6 +99,7 @@ class Server:
     ) -> None:
         self.address = address
         self.outstanding = 0
+        self._patience = patience
         headers = {"Authorization": f"Bearer {api_key.get_secret_value()}"} if api_key else {}
         self._client = httpx2.AsyncClient(
             base_url=address,
@@ -134,24 +150,31 @@ class Server:
         """A completion's parts as they come; leaving early ends it; see ``post``.
 
         Raises:
-            Failed: It broke off, or may be answered another time.
+            Failed: It broke off, is longer than asked for, or may be answered another time.
         """
         path = "/v1/completions"
         options = {"stream": True, "stream_options": {"include_usage": True}}
         async with self._answer("POST", path, {**body, **options}) as response:
-            if response.status_code != 200:
+            if response.status_code >= 300:
                 self._check(path, response.status_code, await self._body(response))
             ended = False
+            left = LONGEST_TOKEN * body["max_tokens"] + SPARE
             try:
                 async with aclosing(response.aiter_bytes()) as stream, aclosing(events(stream)) as answers:
-                    async for answer in answers:
+                    patient_until = self._patient_until()
+                    while (answer := await self._next(answers, patient_until)) is not None:
                         if "error" in answer or "choices" not in answer:
                             raise Failed(f"{self.address} broke off: {_message(answer)}")
                         chunk = chunk_of(answer)
                         if chunk.ended not in (None, "stop", "length"):
                             raise Failed(f"{self.address} broke off: {chunk.ended}")
+                        left -= max(1, len(chunk.text), len(chunk.tokens or ()))
+                        if left < 0:
+                            raise Failed(f"{self.address} answered with far more than it was asked for")
                         ended = ended or chunk.ended is not None
                         yield chunk
+                        if chunk.text or chunk.tokens:
+                            patient_until = self._patient_until()
             except MalformedAnswer as error:
                 raise Failed(f"{self.address} answered with {error}") from error
             if not ended:
@@ -161,6 +184,18 @@ class Server:
         """Close all connections."""
         await self._client.aclose()
 
+    def _patient_until(self) -> float:
+        return asyncio.get_running_loop().time() + self._patience
+
+    async def _next(
+        self, answers: AsyncGenerator[dict[str, Any], None], patient_until: float
+    ) -> dict[str, Any] | None:
+        try:
+            async with asyncio.timeout_at(patient_until):
+                return await anext(answers, None)
+        except TimeoutError as error:
+            raise Failed(f"{self.address} writes no text") from error
+
     @asynccontextmanager
     async def _answer(
         self, method: str, path: str, body: Mapping[str, Any] | None
@@ -168,7 +203,8 @@ class Server:
         self.outstanding += 1
         answered = False
         try:
-            async with self._client.stream(method, path, json=body) as response:
+            content, headers = (None, None) if body is None else (bytes_of(body), JSON)
+            async with self._client.stream(method, path, content=content, headers=headers) as response:
                 answered = True
                 if response.status_code in BUSY:
                     wait = _retry_after(response.headers.get("retry-after"))
@@ -241,7 +277,7 @@ def _retry_after(value: str | None) -> float | None:
     except ValueError:
         try:
             until = parsedate_to_datetime(value)
-        except ValueError:
+            seconds = (until.replace(tzinfo=until.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
+        except (ValueError, OverflowError):
             return None
-        seconds = (until.replace(tzinfo=until.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
     return min(max(seconds, 0.0), LONGEST_WAIT) if seconds == seconds else None

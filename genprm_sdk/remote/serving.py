@@ -111,11 +111,11 @@ async def _folder(name: str | Path | None, *, asked: bool) -> Path | None:
     if name is None:
         return None
     folder = Path(name)
-    if await asyncio.to_thread((folder / "tokenizer.json").is_file):
-        return folder
     try:
+        if await asyncio.to_thread((folder / "tokenizer.json").is_file):
+            return folder
         return await asyncio.to_thread(_from_hub, str(name))
-    except Exception as error:  # the hub's client raises those of several libraries
+    except Exception as error:  # the hub's client raises those of several libraries, a path the system's
         if asked:
             raise InputError(
                 f"no tokenizer can be had from {str(name)!r:.200}: give a folder with a tokenizer.json, or a "
@@ -135,13 +135,13 @@ def _from_hub(repository: str) -> Path:
 
 async def _frame(template: str | None, folder: Path | None, props: Mapping[str, Any]) -> ChatFrame:
     if template is not None:
-        return ChatFrame.from_template(template)
+        return await asyncio.to_thread(ChatFrame.from_template, template)
     if folder is not None:
         return await asyncio.to_thread(frame_of_folder, folder)
     served = props.get("chat_template")
     if isinstance(served, str) and served:
         bos, eos = (str(props.get(f"{name}_token", "")) for name in ("bos", "eos"))
-        return ChatFrame.from_template(served, bos, eos)
+        return await asyncio.to_thread(ChatFrame.from_template, served, bos, eos)
     raise InputError(
         "the server tells neither its chat template nor where its tokenizer is: give tokenizer, a folder "
         "or a Hugging Face repository, or template"
@@ -156,7 +156,9 @@ async def _tokenizes(fleet: Fleet, home: Home) -> bool:
     except BackendError:
         return False
     found = answer.get("tokens")
-    return isinstance(found, list) and all(isinstance(each, dict) and "id" in each for each in found)
+    return isinstance(found, list) and all(
+        isinstance(each, dict) and {"id", "piece"} <= each.keys() for each in found
+    )
 
 
 def _context(entry: Mapping[str, Any] | None, props: Mapping[str, Any]) -> int | None:

@@ -1,7 +1,7 @@
 """Text to tokens for a server: with a tokenizer on this machine, or with the server's own.
 
 Either way content never becomes a control token: what a server's tokenizer finds in plain text all the same
-(``<think>``, say) is recognised by being one token, and cut.
+(``<think>``, say) is recognised by how that token is spelled, and cut.
 """
 
 from __future__ import annotations
@@ -76,7 +76,6 @@ class ServerTokens:
     def __init__(self, ask: Tokenize) -> None:
         self._ask = ask
         self._special: dict[str, int] = {}
-        self._added: dict[str, bool] = {}
         self._spellings: dict[int, str] = {}
         self._texts: OrderedDict[str, list[int]] = OrderedDict()
         self._controls: set[str] = set()
@@ -92,9 +91,7 @@ class ServerTokens:
 
     async def of_text(self, text: str) -> list[int]:
         if text not in self._texts:
-            cut = cuts_inside([tag for tag in set(_TAG.findall(text)) if await self._is_added(tag)])
-            pieces = cut.split(text) if cut else [text]
-            tokens = [token for piece in pieces for token, _ in await self._pairs(piece, special=False)]
+            tokens = await self._plain(text)
             if len(text) > LONGEST_CACHED:
                 return tokens
             self._texts[text] = tokens
@@ -118,10 +115,15 @@ class ServerTokens:
                 self._special[spelling] = token
         self._controls.add(control)
 
-    async def _is_added(self, tag: str) -> bool:
-        if tag not in self._added:
-            self._added[tag] = len(await self._pairs(tag, special=False)) == 1
-        return self._added[tag]
+    async def _plain(self, text: str) -> list[int]:
+        pairs = await self._pairs(text, special=False)
+        cut = cuts_inside({tag for _, spelling in pairs for tag in _TAG.findall(spelling)})
+        if cut is None:
+            return [token for token, _ in pairs]
+        pieces = cut.split(text)
+        if len(pieces) == 1:
+            raise BackendError("the server's /tokenize finds a token in a text that does not hold it")
+        return [token for piece in pieces for token in await self.of_text(piece)]
 
     async def _pairs(self, text: str, *, special: bool) -> list[tuple[int, str]]:
         if not text:

@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import AsyncGenerator, AsyncIterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-__all__ = ["Chunk", "MalformedAnswer", "Shown", "chunk_of", "events", "object_of"]
+__all__ = ["Chunk", "MalformedAnswer", "Shown", "bytes_of", "chunk_of", "events", "object_of"]
 
 LONGEST_LINE = 8 << 20
 """Bytes of one event; a server that sends more is broken or hostile."""
+
+HALF_CHARACTER = re.compile(r"\\u[dD][89a-fA-F]")
+"""How JSON may spell half of a character, which no text that is sent can hold."""
 
 TOKEN_ID = "token_id:"
 """How vLLM spells a token that is asked for by number."""
@@ -110,14 +114,24 @@ class _Answer(_Lenient):
     verbose: _Verbose | None = Field(default=None, alias="__verbose")
 
 
+def bytes_of(body: Mapping[str, Any]) -> bytes:
+    """A request's body; halves of characters in it become question marks."""
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode(
+        "utf-8", "replace"
+    )
+
+
 def object_of(data: bytes | str) -> dict[str, Any]:
-    """A JSON object.
+    """A JSON object; halves of characters in it become question marks.
 
     Raises:
         MalformedAnswer: It is none.
     """
     try:
-        value = json.loads(data)
+        text = data if isinstance(data, str) else data.decode("utf-8-sig")
+        value = json.loads(text)
+        if HALF_CHARACTER.search(text):
+            value = json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
     except (ValueError, RecursionError) as error:
         raise MalformedAnswer(f"no JSON: {error}") from error
     if not isinstance(value, dict):

@@ -61,6 +61,8 @@ async def serving(handler: Handler) -> AsyncIterator[str]:
                 kind = "text/event-stream"
                 text = "".join(f"data: {json.dumps(each)}\n\n" for each in answer)
                 text += "" if isinstance(answer, Cut) else "data: [DONE]\n\n"
+            elif isinstance(answer, str):
+                kind, text = "text/html", answer
             else:
                 kind, text = "application/json", json.dumps(answer)
             data = text.encode()
@@ -161,6 +163,20 @@ async def test_an_api_that_lists_nothing_is_named() -> None:
                 pass
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "<html>welcome</html>",
+        {"object": "chat.completion", "choices": [{"index": 0, "message": {"content": RIGHT}}]},
+        [],
+    ],
+)
+async def test_an_answer_without_a_stream_is_no_empty_answer(answer: Any) -> None:
+    async with serving(lambda path, body: (200, answer)) as url, ChatPolicy("m", url=url) as policy:
+        with pytest.raises(AgentError, match="answered without a stream of chat completions: check"):
+            await RefinementAgent(policy, Marking()).solve(PROBLEM)
+
+
 async def test_an_empty_message_is_the_attempts_fault_and_costs_a_turn() -> None:
     answers = iter([streamed(), streamed(" "), streamed(RIGHT)])
 
@@ -252,6 +268,78 @@ async def test_the_only_model_of_an_address_needs_no_name(names: list[str]) -> N
         with pytest.raises(InputError, match="name one as model"):
             async with open_policy(url):
                 pass
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "<html>Welcome to nginx</html>",
+        "[" * 100_000,
+        "[1]",
+        "null",
+        {"data": ["m"]},
+        {"data": {"id": "m"}},
+        {"data": [{"id": 5}]},
+        {"data": None},
+        {},
+    ],
+)
+async def test_what_is_no_list_of_models_asks_for_a_name(answer: Any) -> None:
+    async with serving(lambda path, body: (200, answer)) as url:
+        with pytest.raises(InputError, match="does not tell which models it serves: name one as model"):
+            async with open_policy(url):
+                pass
+
+
+SECRET = "sk-very-secret-5309"
+
+
+@pytest.mark.parametrize("key", [f"{SECRET}\0x", f"{SECRET}\r\nX-Evil: 1", f"{SECRET}…"])
+@pytest.mark.parametrize("variable", ["GENPRM_POLICY_API_KEY", "OPENAI_API_KEY"])
+async def test_a_key_that_no_header_holds_is_refused_unseen(
+    monkeypatch: pytest.MonkeyPatch, key: str, variable: str
+) -> None:
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    monkeypatch.setenv(variable, f"{SECRET}…")
+    for given in (key, None):
+        with pytest.raises(InputError, match="no header can hold") as caught:
+            ChatPolicy("m", api_key=given)
+        assert SECRET not in str(caught.value)
+
+
+async def test_a_key_that_was_read_from_a_file_is_sent_without_its_newline() -> None:
+    def handler(path: str, body: dict[str, Any]) -> tuple[int, Any]:
+        return 200, streamed("yes")
+
+    async with serving(handler) as url, ChatPolicy("m", url=url, api_key=f"{SECRET}\n") as policy:
+        assert policy._client.api_key == SECRET
+        assert (await policy([{"role": "user", "content": "hi"}])).text == "yes"
+
+
+async def test_an_empty_key_is_not_replaced_by_openai_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "openai's")
+    with pytest.raises(InputError, match="cannot be used"):
+        ChatPolicy("m", url="http://127.0.0.1:9/v1", api_key=" ")
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://u:SECRET@127.0.0.1:9/v1", "http://127.0.0.1:9/v1?key=SECRET", "http://[u:SECRET@127.0.0.1:9"],
+)
+async def test_errors_show_no_secret_of_an_address(url: str) -> None:
+    async with ChatPolicy("m", url=url, retries=0) as policy:
+        with pytest.raises(BackendError, match=r"http://127\.0\.0\.1:9\S* cannot be reached") as caught:
+            await policy([{"role": "user", "content": "hi"}])
+        with pytest.raises(BackendError, match="cannot be reached") as listing:
+            await policy.served()
+    assert "SECRET" not in f"{caught.value} {listing.value}"
+
+
+@pytest.mark.parametrize("url", ["http://u:SECRET@h\x01", f"http://SECRET{'a' * 70_000}"])
+async def test_an_address_that_no_request_can_go_to(url: str) -> None:
+    with pytest.raises(InputError, match="address cannot be read") as caught:
+        ChatPolicy("m", url=url)
+    assert "SECRET" not in str(caught.value)
 
 
 async def test_a_key_is_needed_where_there_is_no_address(monkeypatch: pytest.MonkeyPatch) -> None:
