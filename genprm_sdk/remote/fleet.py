@@ -6,6 +6,7 @@ alone for a while, twice as long each time, and its sequences move to another.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from typing import TypeVar
@@ -24,6 +25,9 @@ T = TypeVar("T")
 FIRST_REST = 1.0
 LONGEST_REST = 60.0
 """Seconds that a server is left alone after it failed: the first time, and at most."""
+
+# Where a program has set up no logging, Python would print each retry as a bare name on stderr.
+logging.getLogger("stamina").addHandler(logging.NullHandler())
 
 
 class Home:

@@ -143,8 +143,9 @@ async def _frame(template: str | None, folder: Path | None, props: Mapping[str, 
         bos, eos = (str(props.get(f"{name}_token", "")) for name in ("bos", "eos"))
         return await asyncio.to_thread(ChatFrame.from_template, served, bos, eos)
     raise InputError(
-        "the server tells neither its chat template nor where its tokenizer is: give tokenizer, a folder "
-        "or a Hugging Face repository, or template"
+        "the server tells neither its chat template nor where its tokenizer is: open it with "
+        "backends.openai.OpenAIBackend.connect, whose tokenizer is a folder or a Hugging Face repository, and "
+        "whose template a chat template"
     )
 
 

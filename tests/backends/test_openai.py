@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -409,3 +411,11 @@ def test_addresses_that_are_none(url: str) -> None:
 )
 def test_addresses(url: str) -> None:
     assert address_of(url) == "http://host:80"
+
+
+def test_a_retry_prints_nothing_where_no_logging_is_set_up() -> None:
+    program = (
+        "import logging, genprm_sdk.remote.fleet; logging.getLogger('stamina').warning('retry_scheduled')"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ended.stderr == ""
