@@ -144,8 +144,8 @@ async def _frame(template: str | None, folder: Path | None, props: Mapping[str, 
         return await asyncio.to_thread(ChatFrame.from_template, served, bos, eos)
     raise InputError(
         "the server tells neither its chat template nor where its tokenizer is: open it with "
-        "backends.openai.OpenAIBackend.connect, whose tokenizer is a folder or a Hugging Face repository, and "
-        "whose template a chat template"
+        "OpenAIBackend.connect of genprm_sdk.backends.openai, whose tokenizer is a folder or a Hugging Face "
+        "repository, and whose template a chat template"
     )
 
 
