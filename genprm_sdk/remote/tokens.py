@@ -76,6 +76,7 @@ class ServerTokens:
     def __init__(self, ask: Tokenize) -> None:
         self._ask = ask
         self._special: dict[str, int] = {}
+        self._ends: set[int] = set()
         self._spellings: dict[int, str] = {}
         self._texts: OrderedDict[str, list[int]] = OrderedDict()
         self._controls: set[str] = set()
@@ -104,15 +105,21 @@ class ServerTokens:
         return self._spellings.get(token, "")
 
     def ends_turn(self, token: int) -> bool:
-        return token in self._special.values()
+        return token in self._ends
 
     async def _learn(self, control: str) -> None:
-        """Find the special tokens in a chat template's text: those that the same text is not as content."""
+        """Find the special tokens in a chat template's text: those that the same text is not as content.
+
+        Tags that are tokens in any text are kept whole here, but end no turn.
+        """
         for token, spelling in await self._pairs(control, special=True):
-            if len(spelling) > 1 and [token] != [
-                each for each, _ in await self._pairs(spelling, special=False)
-            ]:
-                self._special[spelling] = token
+            if len(spelling) < 2:
+                continue
+            if [token] != [each for each, _ in await self._pairs(spelling, special=False)]:
+                self._ends.add(token)
+            elif not _TAG.fullmatch(spelling):
+                continue
+            self._special[spelling] = token
         self._controls.add(control)
 
     async def _plain(self, text: str) -> list[int]:

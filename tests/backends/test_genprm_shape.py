@@ -19,12 +19,15 @@ from jinja2 import Environment
 
 from genprm_sdk import UnreadableVerdictWarning, Verifier, VerifierSettings
 from genprm_sdk.backends.llama_cpp import LlamaCppBackend
+from genprm_sdk.backends.openai import OpenAIBackend
 from genprm_sdk.engine.vocabulary import Vocabulary
 from genprm_sdk.models import find_model, read_gguf_metadata
 from genprm_sdk.prompt import ChatFrame, Segment, content, control
 from genprm_sdk.protocol import Layout
 from genprm_sdk.training.gguf_header import add_sizes, add_tokenizer
 from genprm_sdk.wording import DIRECT_SYSTEM, REVIEW_SYSTEM, analysis_opening
+
+from .llama_server import llama_server
 
 pytestmark = pytest.mark.anyio
 
@@ -148,10 +151,15 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(scope="module")
-async def backend(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LlamaCppBackend]:
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("model") / "genprm-shape.gguf"
     write_model(path)
-    async with await LlamaCppBackend.load(path, threads=1) as loaded:
+    return path
+
+
+@pytest.fixture(scope="module")
+async def backend(file: Path) -> AsyncIterator[LlamaCppBackend]:
+    async with await LlamaCppBackend.load(file, threads=1) as loaded:
         yield loaded
 
 
@@ -249,6 +257,19 @@ async def test_llama_cpp_alone_would_make_the_think_tags_tokens(
     vocabulary: Vocabulary, spelling: str
 ) -> None:
     assert vocabulary.special[spelling] in vocabulary._tokenize(f"a {spelling} b")
+
+
+async def test_a_server_s_own_tokenizer_makes_the_same_tokens(file: Path, vocabulary: Vocabulary) -> None:
+    pytest.importorskip("xllamacpp")
+    with llama_server(file, 1024) as address:
+        async with await OpenAIBackend.connect(address) as remote:
+            before = control(remote.frame.opening + remote.frame.system_to_user)
+            asked = [before, content(PROBLEM), control(remote.frame.generation), content("</think>")]
+            prompt = (await remote.open(asked))._idle.prompt
+            assert prompt == vocabulary.tokens(asked)
+            assert specials(vocabulary, prompt) == [BEGIN, USER, ASSISTANT, "<think>"]
+            assert remote._tokens.ends_turn(vocabulary.special[ASSISTANT])
+            assert not remote._tokens.ends_turn(vocabulary.special["<think>"])
 
 
 def recorded() -> list[Any]:
