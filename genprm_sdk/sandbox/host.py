@@ -16,6 +16,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 from collections.abc import AsyncGenerator, Coroutine
 from dataclasses import asdict
 from pathlib import Path
@@ -56,6 +57,13 @@ ENVIRONMENT = {
 }
 
 
+# A copy of this program that is forked while a process is being started holds the pipe whose end tells that
+# it has started, and who waits for that waits as long as the copy lives: other threads' forks wait meanwhile.
+_FORKS = threading.RLock()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_FORKS.acquire, after_in_parent=_FORKS.release, after_in_child=_FORKS.release)
+
+
 def interpreter(entry: str, connection: socket.socket, option: str) -> list[str]:
     """The command line of a process of the inside.
 
@@ -71,16 +79,17 @@ def interpreter(entry: str, connection: socket.socket, option: str) -> list[str]
 
 async def start_inside(command: list[str], connection: socket.socket) -> asyncio.subprocess.Process:
     """Start a process of the inside: no terminal, no environment, one connection."""
-    return await asyncio.create_subprocess_exec(
-        *command,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL,
-        pass_fds=[connection.fileno()],
-        env=ENVIRONMENT,
-        cwd="/",
-        start_new_session=True,
-    )
+    with _FORKS:
+        return await asyncio.create_subprocess_exec(
+            *command,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
+            pass_fds=[connection.fileno()],
+            env=ENVIRONMENT,
+            cwd="/",
+            start_new_session=True,
+        )
 
 
 class WorkerGone(Exception):
