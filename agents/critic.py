@@ -10,7 +10,7 @@ from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol, get_args
 
-from ..arguments import one_of, shown, whole_number
+from ..arguments import one_of, share, shown, whole_number
 from ..errors import GenPRMError, InputError
 from ..events import Event, Finished
 from ..modes import Reasoning
@@ -67,11 +67,11 @@ class Doubt:
     reason: str
 
     def __post_init__(self) -> None:
-        if type(self.step) is not int or self.step < 0:
-            raise CriticError(f"Doubt.step must be a whole number, at least 0, not {shown(self.step)}")
-        if self.score is not None:
-            _share(self.score, "Doubt.score")
-        _share(self.confidence, "Doubt.confidence")
+        with _refused():
+            whole_number(self.step, "Doubt.step", 0)
+            if self.score is not None:
+                share(self.score, "Doubt.score")
+            share(self.confidence, "Doubt.confidence")
 
 
 @dataclass(frozen=True)
@@ -98,16 +98,18 @@ class Judgement:
     spent: Spent = field(default_factory=Spent)
 
     def __post_init__(self) -> None:
-        if self.score is not None:
-            _share(self.score, "Judgement.score")
-        if self.verdict not in get_args(Verdict):
-            known = ", ".join(get_args(Verdict))
-            raise CriticError(f"Judgement.verdict must be one of {known}, not {shown(self.verdict)}")
+        with _refused():
+            if self.score is not None:
+                share(self.score, "Judgement.score")
+            one_of(get_args(Verdict), self.verdict, "Judgement.verdict")
 
 
-def _share(value: object, name: str) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-        raise CriticError(f"{name} must be a number from 0 to 1, not {shown(value)}")
+@contextmanager
+def _refused() -> Iterator[None]:
+    try:
+        yield
+    except InputError as error:
+        raise CriticError(str(error)) from None
 
 
 @dataclass(frozen=True)

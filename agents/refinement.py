@@ -7,8 +7,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Literal, Unpack
 
-from ..arguments import instance_of, one_of, shown, whole_number
-from ..errors import InputError
+from ..arguments import instance_of, one_of, share, whole_number
 from ..options import Budget
 from ..types import Solution
 from ..types import Stopped as CheckStopped
@@ -42,9 +41,7 @@ class Guard:
 
     def __post_init__(self) -> None:
         for name in ("score", "confidence"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-                raise InputError(f"Guard.{name} must be a number from 0 to 1, not {shown(value)}")
+            share(getattr(self, name), f"Guard.{name}")
 
     def challenge(self, judgement: Judgement, steps: tuple[str, ...], critic: str) -> Challenge | None:
         """The first step that is doubted enough, or None."""

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from .errors import InputError
 
-__all__ = ["instance_of", "one_of", "shown", "whole_number"]
+__all__ = ["instance_of", "one_of", "share", "shown", "whole_number"]
 
 Kind = TypeVar("Kind")
 
@@ -29,6 +29,16 @@ def instance_of(kind: type[Kind], value: Any, name: str) -> Kind | None:
     if value is not None and not isinstance(value, kind):
         raise InputError(f"{name} must be of type {kind.__name__}, not {shown(value)}")
     return value
+
+
+def share(value: object, name: str) -> None:
+    """Refuse a value that is no number from 0 to 1.
+
+    Raises:
+        InputError: It is none; names the argument.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise InputError(f"{name} must be a number from 0 to 1, not {shown(value)}")
 
 
 def one_of(known: Sequence[str], value: object, name: str) -> None:

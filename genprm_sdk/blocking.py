@@ -30,24 +30,23 @@ class Loop:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._holders = 0
-        self._portal: BlockingPortal | None = None
-        self._thread: threading.Thread | None = None
+        self._running: tuple[threading.Thread, BlockingPortal] | None = None
         self._open: dict[ExitStack, None] = {}
 
     def _hold(self) -> BlockingPortal:
         with self._lock:
-            if self._portal is None:
-                self._thread, self._portal = _started()
+            if self._running is None:
+                self._running = _started()
             self._holders += 1
-            return self._portal
+            return self._running[1]
 
     def _let_go(self) -> None:
         with self._lock:
             self._holders -= 1
-            if self._holders or self._portal is None or self._thread is None:
+            if self._holders or self._running is None:
                 return
-            portal, thread = self._portal, self._thread
-            self._portal = self._thread = None
+            thread, portal = self._running
+            self._running = None
             portal.call(portal.stop)
             thread.join()
 
@@ -61,20 +60,20 @@ class Loop:
             self._let_go()
 
     @contextmanager
-    def _undone(self) -> Iterator[ExitStack]:
+    def _undone(self) -> Iterator[tuple[BlockingPortal, ExitStack]]:
         """Undone when this is left or the interpreter ends; never in a process that was forked meanwhile."""
         with ExitStack() as stack:
             self._open[stack] = None
             stack.callback(self._open.pop, stack, None)
-            yield stack
+            portal = self._hold()
+            stack.callback(self._let_go)
+            yield portal, stack
 
     @contextmanager
     def opened(self, resource: AbstractAsyncContextManager[Result]) -> Iterator[Result]:
         """What an asynchronous context manager opens, opened and closed in the loop."""
         self._refuse_inside()
-        with self._undone() as stack:
-            portal = self._hold()
-            stack.callback(self._let_go)
+        with self._undone() as (portal, stack):
             yield stack.enter_context(portal.wrap_async_context_manager(resource))
 
     def wait(self, work: Callable[[], Awaitable[Result]]) -> Result:
@@ -106,9 +105,7 @@ class Loop:
 
     def iterate(self, begin: Callable[[], AsyncGenerator[Result, None]]) -> Iterator[Result]:
         """The items of an asynchronous generator; leaving early closes it."""
-        with self._undone() as stack:
-            self._hold()
-            stack.callback(self._let_go)
+        with self._undone() as (_, stack):
             iterator = begin()
 
             async def following() -> tuple[Result] | None:
@@ -122,7 +119,7 @@ class Loop:
                 yield item[0]
 
     def _refuse_inside(self) -> None:
-        if threading.current_thread() is self._thread:
+        if self._running is not None and threading.current_thread() is self._running[0]:
             raise GenPRMError(
                 "a blocking object was used from inside its own event loop, which would wait for itself for "
                 "ever: use the asynchronous classes of genprm_sdk there"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterable
 from typing import Any
 
-__all__ = ["json_object"]
+__all__ = ["json_object", "read_whole"]
 
 
 def json_object(text: str | bytes) -> dict[str, Any]:
@@ -21,3 +22,17 @@ def json_object(text: str | bytes) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ValueError("it holds no object")
     return value
+
+
+async def read_whole(pieces: AsyncIterable[bytes], most: int) -> bytes:
+    """What comes in pieces, of so many bytes at most.
+
+    Raises:
+        ValueError: It is longer; the rest is not read.
+    """
+    whole = bytearray()
+    async for piece in pieces:
+        whole += piece
+        if len(whole) > most:
+            raise ValueError(f"it is longer than {most:,} bytes")
+    return bytes(whole)

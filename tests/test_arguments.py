@@ -3,7 +3,7 @@
 import pytest
 
 from genprm_sdk import InputError
-from genprm_sdk.arguments import instance_of, one_of, shown, whole_number
+from genprm_sdk.arguments import instance_of, one_of, share, shown, whole_number
 
 HUGE = 10**5000
 
@@ -32,6 +32,16 @@ def test_a_whole_number_lies_between_its_bounds() -> None:
     for value in (-1, 1001, HUGE):
         with pytest.raises(InputError, match="n must be a whole number from 0 to 1,000, not"):
             whole_number(value, "n", 0, 1000)
+
+
+@pytest.mark.parametrize(
+    "value", [-0.01, 1.01, float("nan"), True, "0.5", None, pytest.param(HUGE, id="huge")]
+)
+def test_what_is_no_share_is_refused(value: object) -> None:
+    for fine in (0, 0.5, 1):
+        share(fine, "score")
+    with pytest.raises(InputError, match="score must be a number from 0 to 1, not"):
+        share(value, "score")
 
 
 @pytest.mark.parametrize("value", ["third", None, 1, ["first"], pytest.param(HUGE, id="huge")])

@@ -11,12 +11,12 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from .dataset import Mix
 from .sft import Shape, TrainSettings
 from .worlds import WORLDS
+from .yaml_file import read_yaml
 
 __all__ = ["AttemptRound", "Recipe", "RecipeError", "Vocabulary", "bundled_recipe", "load_recipe"]
 
@@ -143,9 +143,8 @@ def load_recipe(path: Path) -> Recipe:
         RecipeError: The file cannot be read, is no YAML, or does not make sense; says what and where.
     """
     try:
-        read = yaml.safe_load(path.read_text(encoding="utf-8"))
-    # PyYAML lets what Python says of a wrong number or date through, of whatever kind that is.
-    except Exception as error:
+        read = read_yaml(path)
+    except ValueError as error:
         raise RecipeError(f"cannot read the recipe {path}: {error}") from error
     try:
         return Recipe.model_validate(read)

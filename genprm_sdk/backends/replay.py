@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from ..errors import BackendError, ClosedError, ContextLengthError, InputError
 from ..models import MetadataValue
 from ..prompt import ChatFrame, Segment
+from ..types import Probability
 from .base import Backend, Counters, Generation, OpenSequence, Sampling, Work
 
 __all__ = ["RecordingBackend", "ReplayBackend"]
@@ -32,8 +33,6 @@ ROOT = "genprm-recording-1"
 
 LONGEST_SHOWN = 100
 """Characters of a text that an error shows."""
-
-Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
 class _Strict(BaseModel):

@@ -1,7 +1,6 @@
 """The benchmarks' record formats, and what their labels mean.
 
 ProcessBench (QwenLM/ProcessBench): ``id, problem, steps, label``; the label is the first wrong step's index
-import os
 from 0, -1 if there is none. BIG-Bench-Mistake (arXiv 2311.08516): ``input, steps, mistake_index``, the index
 from 0, null if there is none. PRMBench (arXiv 2501.03124): ``idx, modified_question, modified_process,
 error_steps, classification``; the wrong steps from 1, and every other step is right. Our own, ``labelled``:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from ..errors import DownloadError, ModelFileError, UnknownModelError
-from ..json_objects import json_object
+from ..json_objects import json_object, read_whole
 from .gguf import SPLIT
 from .locating import HubSource
 
@@ -143,20 +143,11 @@ async def list_repository(client: httpx2.AsyncClient, source: HubSource, endpoin
             if not response.is_success:
                 refuse(response, source, endpoint)
             try:
-                return _listing(json_object(await _body(response)))
+                return _listing(json_object(await read_whole(response.aiter_bytes(), _LONGEST_LISTING)))
             except (ValueError, KeyError, TypeError, AttributeError) as error:
                 raise DownloadError(
                     f"what {endpoint} says of {source.repo} cannot be used: {error}; is it a model hub?"
                 ) from error
-
-
-async def _body(response: httpx2.Response) -> bytes:
-    body = bytearray()
-    async for chunk in response.aiter_bytes():
-        body += chunk
-        if len(body) > _LONGEST_LISTING:
-            raise ValueError(f"it is longer than {_LONGEST_LISTING:,} bytes")
-    return bytes(body)
 
 
 def _listing(answer: Mapping[str, Any]) -> Listing:

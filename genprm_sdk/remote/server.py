@@ -18,6 +18,7 @@ import httpx2
 from pydantic import SecretStr
 
 from ..errors import BackendError, ContextLengthError, InputError
+from ..json_objects import read_whole
 from .wire import Chunk, MalformedAnswer, bytes_of, chunk_of, events, object_of
 
 __all__ = ["Failed", "Server", "address_of"]
@@ -223,12 +224,10 @@ class Server:
             self.outstanding -= 1
 
     async def _body(self, response: httpx2.Response) -> bytes:
-        body = bytearray()
-        async for piece in response.aiter_bytes():
-            body += piece
-            if len(body) > LONGEST_BODY:
-                raise BackendError(f"{self.address} answered with more than {LONGEST_BODY >> 20} MiB")
-        return bytes(body)
+        try:
+            return await read_whole(response.aiter_bytes(), LONGEST_BODY)
+        except ValueError:
+            raise BackendError(f"{self.address} answered with more than {LONGEST_BODY >> 20} MiB") from None
 
     def _read(self, path: str, data: bytes) -> dict[str, Any]:
         try:

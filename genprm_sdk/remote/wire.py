@@ -15,6 +15,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from ..json_objects import json_object
+
 __all__ = ["Chunk", "MalformedAnswer", "Shown", "bytes_of", "chunk_of", "events", "object_of"]
 
 LONGEST_LINE = 8 << 20
@@ -129,13 +131,11 @@ def object_of(data: bytes | str) -> dict[str, Any]:
     """
     try:
         text = data if isinstance(data, str) else data.decode("utf-8-sig")
-        value = json.loads(text)
+        value = json_object(text)
         if HALF_CHARACTER.search(text):
-            value = json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
-    except (ValueError, RecursionError) as error:
-        raise MalformedAnswer(f"no JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise MalformedAnswer("no JSON object")
+            value = json_object(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
+    except ValueError as error:
+        raise MalformedAnswer(f"no JSON object: {error}") from error
     return value
 
 

@@ -18,6 +18,7 @@ from genprm_sdk.types import Frozen
 from ..tuning.rl import RLRecipe
 from ..tuning.settings import ExportRecipe, SFTRecipe
 from ..worlds import WORLDS
+from ..yaml_file import read_yaml
 from .consensus import ConsensusSettings
 from .dataset import DatasetSettings
 from .monte_carlo import MonteCarloSettings
@@ -251,7 +252,6 @@ def load_pipeline_recipe(name: str) -> PipelineRecipe:
     """
     if importlib.util.find_spec("yaml") is None:
         raise MissingExtraError("pyyaml", "data", "Reading a recipe")
-    import yaml
 
     path = Path(name)
     if not path.suffix and not os.path.exists(path):
@@ -261,9 +261,8 @@ def load_pipeline_recipe(name: str) -> PipelineRecipe:
             names = ", ".join(sorted(file.stem for file in folder.glob("*.yaml")))
             raise InputError(f"no recipe is called {name!r}; there are {names}, or give a .yaml file")
     try:
-        read = yaml.safe_load(path.read_text(encoding="utf-8"))
-    # PyYAML lets what Python says of a wrong number or date through, of whatever kind that is.
-    except Exception as error:
+        read = read_yaml(path)
+    except ValueError as error:
         raise InputError(f"the recipe {path} cannot be read: {error}") from None
     try:
         recipe = PipelineRecipe.model_validate(read)

@@ -22,6 +22,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from genprm_sdk.batch import bounded
 from genprm_sdk.errors import InputError
+from genprm_sdk.types import first_message
 
 from .dataset import write, write_lines
 from .recipe import PipelineRecipe
@@ -279,19 +280,14 @@ async def _lineages(store: Store) -> list[tuple[StageName, str]]:
     try:
         return [] if listed is None else LISTED.validate_json(listed)
     except ValidationError as error:
-        raise _damaged(store, f"its stages cannot be read ({_first(error)})") from None
+        raise _damaged(store, f"its stages cannot be read ({first_message(error)})") from None
 
 
 def _parsed(kind: type[M], text: str, store: Store) -> M:
     try:
         return kind.model_validate_json(text)
     except ValidationError as error:
-        raise _damaged(store, f"a {kind.__name__} in it cannot be read ({_first(error)})") from None
-
-
-def _first(error: ValidationError) -> str:
-    first = error.errors(include_url=False)[0]
-    return f"{'.'.join(map(str, first['loc'])) or 'all of it'}: {first['msg']}"
+        raise _damaged(store, f"a {kind.__name__} in it cannot be read ({first_message(error)})") from None
 
 
 def _damaged(store: Store, what: str) -> StoreError:
