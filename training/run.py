@@ -54,7 +54,7 @@ def tokenizer_of(recipe: Recipe, folder: Path) -> Tokenizer:
         for name in sorted(WORLDS):
             for _ in range(recipe.vocabulary.examples):
                 texts += example_texts(WORLDS[name].example(rng), rng)
-                texts += exercise_texts(WORLDS[name].exercise(rng))
+                texts += exercise_texts(WORLDS[name].practice(rng))
         tokenizer = train_tokenizer(texts, recipe.vocabulary.size)
         tokenizer.save(str(path.with_suffix(".part")))
         path.with_suffix(".part").replace(path)
@@ -117,7 +117,7 @@ def attempts_of(recipe: Recipe, solver: Path, folder: Path, machine: Machine) ->
         if solver.is_dir():
             _check_far_enough(solver)
         model = trained_model(solver)
-        exercises = draw_exercises(model.domains, recipe.attempts.for_each_domain, "attempts")
+        exercises = draw_exercises(model.domains, recipe.attempts.for_each_domain, "attempts", practice=True)
         _say(f"sampling {len(exercises):,} attempts of {model.name}")
         attempts = sample_attempts(
             model.weights,

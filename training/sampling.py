@@ -29,11 +29,13 @@ LONGEST = 1280
 """New tokens; an attempt that is longer is left out."""
 
 
-def draw_exercises(domains: Sequence[str], count: int, seed: str) -> list[Exercise]:
-    """``count`` fresh exercises of each domain."""
+def draw_exercises(
+    domains: Sequence[str], count: int, seed: str, *, practice: bool = False
+) -> list[Exercise]:
+    """``count`` fresh exercises of each domain: those to measure a solver by, or those to learn from."""
     return [
-        WORLDS[domain].exercise(random.Random(f"{seed}/{domain}/{number}"))
-        for domain in domains
+        (world.practice if practice else world.exercise)(random.Random(f"{seed}/{world.name}/{number}"))
+        for world in map(WORLDS.__getitem__, domains)
         for number in range(count)
     ]
 

@@ -68,7 +68,7 @@ def source_of(recipe: Recipe, tokenizer: Tokenizer, attempts: Sequence[Attempt] 
             its = random.Random(f"{recipe.schedule.seed}/distinct/{name}/{rng.randrange(recipe.distinct)}")
         if recipe.role == "verifier":
             return verifications(world.example(its), rng, longest)
-        return _short_enough(encode_exercise(world.exercise(its), tokenizer), longest)
+        return _short_enough(encode_exercise(world.practice(its), tokenizer), longest)
 
     def verifications(example: Example, rng: random.Random, longest: int) -> Tree | None:
         at_most = recipe.branches.get(example.domain, recipe.branches["others"])

@@ -118,7 +118,9 @@ def test_the_solver_attempts_fresh_exercises(
     assert main([str(files["policy"]), "--out", str(tmp_path / "solver"), *quick]) == 2
     assert "none of the attempts is wrong in a way that its world can tell" in capsys.readouterr().err
     attempts = read_attempts(tmp_path / "solver" / "attempts.jsonl")
-    problems = {exercise.problem for exercise in draw_exercises(["arithmetic", "dyck"], 4, "attempts")}
+    problems = {
+        exercise.problem for exercise in draw_exercises(["arithmetic", "dyck"], 4, "attempts", practice=True)
+    }
     assert {attempt.problem for attempt in attempts} <= problems
 
 

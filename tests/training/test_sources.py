@@ -158,3 +158,14 @@ def test_probes_are_of_every_domain(tokenizer: Tokenizer, role: str) -> None:
             assert 1.0 in written.weights
             assert tree.trunk.ids[0] == SPECIAL_TOKENS.index("<|im_start|>")
             assert isinstance(tree, Tree)
+
+
+@pytest.mark.parametrize("name", ["tracking", "dyck"])
+def test_a_solver_learns_from_shorter_exercises_than_it_is_measured_on(
+    tokenizer: Tokenizer, name: str
+) -> None:
+    world, lengths = WORLDS[name], range(40)
+    measured = [len(world.exercise(random.Random(seed)).steps) for seed in lengths]
+    source = source_of(recipe("policy", shares={name: 1.0}, attempts=None), tokenizer)
+    learnt = [text.count("Step ") for text in texts(source, tokenizer, step=0, count=40)]
+    assert min(learnt) < min(measured)

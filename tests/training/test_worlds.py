@@ -151,10 +151,11 @@ def test_later_code_uses_no_name_but_those_of_the_set_up(name: str, seed: int) -
 
 
 @thorough
-@given(names, seeds)
-def test_an_exercise_is_solved_by_its_solution(name: str, seed: int) -> None:
-    exercise = WORLDS[name].exercise(random.Random(seed))
-    assert exercise == WORLDS[name].exercise(random.Random(seed))
+@given(names, st.booleans(), seeds)
+def test_an_exercise_is_solved_by_its_solution(name: str, practice: bool, seed: int) -> None:
+    draw = WORLDS[name].practice if practice else WORLDS[name].exercise
+    exercise = draw(random.Random(seed))
+    assert exercise == draw(random.Random(seed))
     assert exercise.domain == name
     assert boxed_answer(exercise.steps[-1]) == exercise.answer != ""
     for number, step in enumerate(exercise.steps, start=1):

@@ -23,10 +23,10 @@ ANSWER_NAMES = ("answer", "final_answer", "target")
 
 
 def world_problems(domains: Mapping[str, int], seed: int) -> Iterator[Problem]:
-    """So many exercises of each domain; a larger number begins with the same ones."""
+    """So many exercises of each domain to learn from; a larger number begins with the same ones."""
     for domain, count in domains.items():
         for number in range(count):
-            exercise = WORLDS[domain].exercise(random.Random(f"pipeline/{seed}/{domain}/{number}"))
+            exercise = WORLDS[domain].practice(random.Random(f"pipeline/{seed}/{domain}/{number}"))
             yield Problem(
                 text=exercise.problem, answer=exercise.answer, domain=domain, source=f"{domain}/{number}"
             )

@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from .base import Example, Exercise, WorldStep, equality_rationale, numbered, planted_steps
+from .base import Example, Exercise, World, WorldStep, equality_rationale, numbered, planted_steps
 
 __all__ = ["Arithmetic"]
 
@@ -848,7 +848,7 @@ def judged_move(text: str, before: str, said: ReadMove) -> WorldStep:
     return WorldStep(text, "False" not in rationale.output, rationale)
 
 
-class Arithmetic:
+class Arithmetic(World):
     """Nested integer expressions with + - *."""
 
     name = "arithmetic"

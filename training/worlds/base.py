@@ -130,6 +130,10 @@ class World(Protocol):
         """Draw a problem for a solver with a right solution in the ``solver`` style."""
         ...
 
+    def practice(self, rng: random.Random) -> Exercise:
+        """Draw an exercise to learn from: where ``exercise`` draws only long ones, shorter ones too."""
+        return self.exercise(rng)
+
     def read(self, problem: str, steps: Sequence[str]) -> Example | None:
         """Label a solver's solution and write the rationales, or None if a step is unreadable."""
         ...

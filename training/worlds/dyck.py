@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import exp, log
 
-from .base import Example, Exercise, Rationale, WorldStep, concluded, numbered, planted_steps
+from .base import Example, Exercise, Rationale, World, WorldStep, concluded, numbered, planted_steps
 
 __all__ = ["Dyck"]
 
@@ -493,20 +493,19 @@ def wrong_close(needed: str, rng: random.Random) -> tuple[str, str, str]:
 
 LIST = r"(?:empty|[()\[\]{}<>]+(?: [()\[\]{}<>]+)*)"
 SOLVER_STEPS = (
-    ("token", re.compile(rf"Step (\d+): ([()\[\]{{}}<>]) ; stack: ({LIST})")),
-    ("end", re.compile(rf"Step (\d+): end ; stack: ({LIST})")),
-    ("pop", re.compile(rf"Step (\d+): pop ({LIST},?)")),
-    ("close", re.compile(rf"Step (\d+): So close with ({LIST})\. The answer is \\boxed\{{({LIST})\}}\.")),
-    ("close", re.compile(rf"Step (\d+): So the answer is \\boxed\{{({LIST})\}}\.")),
+    ("token", re.compile(rf"Step \d+: ([()\[\]{{}}<>]) ; stack: ({LIST})")),
+    ("end", re.compile(rf"Step \d+: end ; stack: ({LIST})")),
+    ("pop", re.compile(rf"Step \d+: pop ({LIST},?)")),
+    ("close", re.compile(rf"Step \d+: So close with ({LIST})\. The answer is \\boxed\{{({LIST})\}}\.")),
+    ("close", re.compile(rf"Step \d+: So the answer is \\boxed\{{({LIST})\}}\.")),
 )
 
 
-def read_claim(text: str, number: int) -> Claim | None:
-    """What a step in the solver style says, or None if that cannot be read."""
+def read_claim(text: str) -> Claim | None:
+    """What a step in the solver style says, whatever its number, or None if that cannot be read."""
     for kind, pattern in SOLVER_STEPS:
-        match = pattern.fullmatch(text)
-        if match is not None and int(match[1]) == number:
-            return Claim(kind, match.groups()[1:])
+        if (match := pattern.fullmatch(text)) is not None:
+            return Claim(kind, match.groups())
     return None
 
 
@@ -523,7 +522,7 @@ PROBLEMS = (
 )
 
 
-class Dyck:
+class Dyck(World):
     """Brackets of four kinds, to be completed."""
 
     name = "dyck"
@@ -531,7 +530,8 @@ class Dyck:
     held_out_style = "narrated"
 
     SIZES = (3, 100)
-    EXERCISE_SIZES = tuple(range(10, 47))
+    EXERCISE_SIZES = tuple(range(46, 59))
+    PRACTICE_SIZES = tuple(range(10, 47))
 
     def example(self, rng: random.Random, style: str | None = None) -> Example:
         """Draw a problem with its solution; half of the problems have up to 17 brackets."""
@@ -546,23 +546,30 @@ class Dyck:
 
     def exercise(self, rng: random.Random) -> Exercise:
         """Draw a problem with a right solution, one bracket a step."""
-        tokens = random_tokens(rng.choice(self.EXERCISE_SIZES), rng)
-        claims = solved(tokens, STYLES["solver"], rng, with_mistakes=False)
-        steps = numbered(phrased(claim, STYLES["solver"], rng) for claim in claims)
-        return Exercise(
-            self.name, rng.choice(PROBLEMS).format(s=" ".join(tokens)), steps, claims[-1].said[-1]
-        )
+        return self._exercise(rng, self.EXERCISE_SIZES)
+
+    def practice(self, rng: random.Random) -> Exercise:
+        """Draw a shorter exercise."""
+        return self._exercise(rng, self.PRACTICE_SIZES)
 
     def read(self, problem: str, steps: Sequence[str]) -> Example | None:
         """Label a solver's solution; None for a step of another form or behind the answer."""
         tokens = re.findall(r"[()\[\]{}<>]", problem)
-        claims = [read_claim(step, number) for number, step in enumerate(steps, start=1)]
+        claims = [read_claim(step) for step in steps]
         readable = [claim for claim in claims if claim is not None]
         if not tokens or not readable or len(readable) < len(claims):
             return None
         if any(claim.kind == "close" for claim in readable[:-1]):
             return None
         return self._labelled(problem, tokens, readable, steps)
+
+    def _exercise(self, rng: random.Random, sizes: Sequence[int]) -> Exercise:
+        tokens = random_tokens(rng.choice(sizes), rng)
+        claims = solved(tokens, STYLES["solver"], rng, with_mistakes=False)
+        steps = numbered(phrased(claim, STYLES["solver"], rng) for claim in claims)
+        return Exercise(
+            self.name, rng.choice(PROBLEMS).format(s=" ".join(tokens)), steps, claims[-1].said[-1]
+        )
 
     def _labelled(
         self, problem: str, tokens: Sequence[str], claims: Sequence[Claim], texts: Sequence[str]

@@ -22,7 +22,17 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import permutations
 
-from .base import Example, Exercise, Rationale, WorldStep, boxed_answer, concluded, numbered, planted_steps
+from .base import (
+    Example,
+    Exercise,
+    Rationale,
+    World,
+    WorldStep,
+    boxed_answer,
+    concluded,
+    numbered,
+    planted_steps,
+)
 
 __all__ = ["LogicalDeduction"]
 
@@ -1196,7 +1206,7 @@ def bundled(clues: list[Clue], rng: random.Random) -> list[list[Clue]]:
 SIZES = {3: 12, 4: 4, 5: 30, 6: 4, 7: 50}
 
 
-class LogicalDeduction:
+class LogicalDeduction(World):
     """The logical-deduction world: rows of objects in five styles and the solver's; a sixth is held out."""
 
     EXERCISE_SIZES = (3, 3, 3, 4)

@@ -15,7 +15,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from .base import Example, Exercise, Rationale, WorldStep, boxed_answer, judged, planted_steps
+from .base import Example, Exercise, Rationale, World, WorldStep, boxed_answer, judged, planted_steps
 
 __all__ = ["Tracking"]
 
@@ -972,7 +972,7 @@ def read_step(text: str, people: Iterable[str]) -> Said | None:
 # ----------------------------------------------------------------------------------------------------- world
 
 
-class Tracking:
+class Tracking(World):
     """Three to seven people and two to eight swaps; the solver writes what the two who swap held and hold."""
 
     name = "tracking"
@@ -983,6 +983,8 @@ class Tracking:
     PEOPLE_WEIGHTS = (58, 6, 28, 2, 6)
     EXERCISE_PEOPLE = (4, 5)
     EXERCISE_SWAPS = (4, 5, 6)
+    PRACTICE_PEOPLE = (3, 3, 4, 5)
+    PRACTICE_SWAPS = (2, 3, 4, 5, 6)
 
     def example(self, rng: random.Random, style: str | None = None) -> Example:
         """Draw a problem and a solution of it in one style."""
@@ -997,10 +999,11 @@ class Tracking:
 
     def exercise(self, rng: random.Random) -> Exercise:
         """Draw a problem with the steps that solve it."""
-        people, swaps = rng.choice(self.EXERCISE_PEOPLE), rng.choice(self.EXERCISE_SWAPS)
-        problem, solution = self._draw(rng, "solver", people, swaps)
-        steps = tuple(step.text for step in solution.write(set()))
-        return Exercise(self.name, problem, steps, boxed_answer(steps[-1]) or "")
+        return self._exercise(rng, self.EXERCISE_PEOPLE, self.EXERCISE_SWAPS)
+
+    def practice(self, rng: random.Random) -> Exercise:
+        """Draw an exercise, most of them shorter."""
+        return self._exercise(rng, self.PRACTICE_PEOPLE, self.PRACTICE_SWAPS)
 
     def read(self, problem: str, steps: Sequence[str]) -> Example | None:
         """Judge a solution in the ``solver`` style."""
@@ -1017,6 +1020,11 @@ class Tracking:
             mistake = None if correct else "slip" if said.answer is None else "wrong_final_answer"
             judged_steps.append(WorldStep(text, correct, rationale, mistake))
         return Example(self.name, problem, tuple(judged_steps), verifier.setup)
+
+    def _exercise(self, rng: random.Random, people: Sequence[int], swaps: Sequence[int]) -> Exercise:
+        problem, solution = self._draw(rng, "solver", rng.choice(people), rng.choice(swaps))
+        steps = tuple(step.text for step in solution.write(set()))
+        return Exercise(self.name, problem, steps, boxed_answer(steps[-1]) or "")
 
     def _draw(self, rng: random.Random, style: str, people: int, swaps: int) -> tuple[str, Solution]:
         context = rng.choices(CONTEXTS, CONTEXT_WEIGHTS)[0]

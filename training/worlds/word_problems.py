@@ -14,7 +14,7 @@ import random
 import re
 from collections.abc import Sequence
 
-from .base import Example, Exercise, numbered, planted_steps
+from .base import Example, Exercise, World, numbered, planted_steps
 from .word_solutions import (
     STYLES,
     Nonsense,
@@ -151,7 +151,7 @@ def judged_step(
     return Part(text, calculation_analysis(plan[index], wanted), ((wanted, [expression, result]),), mistake)
 
 
-class WordProblems:
+class WordProblems(World):
     """Short stories about quantities, one to six calculations each."""
 
     name = "word_problems"

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
-from .base import Example, Exercise, Rationale, WorldStep, judged, numbered, planted_steps
+from .base import Example, Exercise, Rationale, World, WorldStep, judged, numbered, planted_steps
 
 __all__ = ["WordSorting"]
 
@@ -856,7 +856,7 @@ def read_solution(problem: str, steps: Sequence[str], kinds: dict[int, str]) -> 
     return Example(WordSorting.name, problem, tuple(labelled), checks.setup)
 
 
-class WordSorting:
+class WordSorting(World):
     """Words put into alphabetical order."""
 
     name = "word_sorting"
