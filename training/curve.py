@@ -9,6 +9,8 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from genprm_sdk.json_objects import json_object
+
 if TYPE_CHECKING:
     from .sft import Progress
 
@@ -36,11 +38,11 @@ class Curve:
         self._lines = folder / "curve.jsonl"
         self._picture = folder / "curve.svg"
         self._draw = draw or picture
-        text = self._lines.read_text(encoding="utf-8") if self._lines.exists() else ""
-        self._points: list[Point] = [
-            point for line in text.splitlines() if (point := json.loads(line))["step"] <= step
-        ]
-        self._lines.write_text("".join(f"{json.dumps(point)}\n" for point in self._points), encoding="utf-8")
+        text = self._lines.read_text(encoding="utf-8", errors="replace") if self._lines.exists() else ""
+        self._points = [point for line in text.splitlines() if _is_reached(point := _point(line), step)]
+        part = self._lines.with_suffix(".part")
+        part.write_text("".join(f"{json.dumps(point)}\n" for point in self._points), encoding="utf-8")
+        part.replace(self._lines)
 
     def add(self, progress: Progress) -> None:
         """Write a point down; the picture is drawn again where there is something new to see in it."""
@@ -58,6 +60,19 @@ class Curve:
     def draw(self, steps: int) -> None:
         """Draw the picture again."""
         self._picture.write_text(self._draw(self._points, steps), encoding="utf-8")
+
+
+def _point(line: str) -> Point:
+    """A line's point; one that was cut short as its run was killed has no step."""
+    try:
+        return json_object(line)
+    except ValueError:
+        return {}
+
+
+def _is_reached(point: Point, step: int) -> bool:
+    at = point.get("step")
+    return isinstance(at, int) and at <= step
 
 
 Line = tuple[str, list[tuple[float, float]]]

@@ -16,6 +16,7 @@ from pathlib import Path
 from tokenizers import Tokenizer
 
 from genprm_sdk import wording
+from genprm_sdk.json_objects import json_object
 from genprm_sdk.prompt import Segment, content, control
 
 from .dataset import FRAME, TRUNK_WEIGHT, encode_segments
@@ -83,7 +84,7 @@ def read_attempts(path: Path) -> list[Attempt]:
     text = path.read_text(encoding="utf-8").removesuffix("\n")
     for number, line in enumerate(text.split("\n"), start=1):  # splitlines would split at U+2028 too
         try:
-            fields = json.loads(line)
+            fields = json_object(line)
             attempt = Attempt(
                 fields["domain"], fields["problem"], tuple(fields["reference"]), tuple(fields["steps"])
             )

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from xml.etree import ElementTree
 
+import pytest
+
 from genprm_sdk.training.curve import Curve, picture
 from genprm_sdk.training.sft import Progress
 
@@ -35,6 +37,20 @@ def test_what_lies_behind_the_checkpoint_is_dropped(tmp_path: Path) -> None:
     Curve(tmp_path, 40).add(progress(60, {"dyck": 1.0}))
     steps = [json.loads(line)["step"] for line in (tmp_path / "curve.jsonl").read_text().splitlines()]
     assert steps == [20, 40, 60]
+
+
+@pytest.mark.parametrize(
+    "torn", [b'{"step": 6', b'{"step": 60, "loss": 0.1\n{"loss": 0.2}\n', b"\xff\n", b"60"]
+)
+def test_a_line_that_was_cut_short_is_left_out(torn: bytes, tmp_path: Path) -> None:
+    curve = Curve(tmp_path, 0)
+    for step in (20, 40):
+        curve.add(progress(step))
+    with (tmp_path / "curve.jsonl").open("ab") as file:
+        file.write(torn)
+    Curve(tmp_path, 80).add(progress(80))
+    steps = [json.loads(line)["step"] for line in (tmp_path / "curve.jsonl").read_text().splitlines()]
+    assert steps == [20, 40, 80]
 
 
 def test_a_point_lies_where_its_values_say() -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from genprm_sdk.errors import GenPRMError, InputError
+from genprm_sdk.json_objects import json_object
 
 __all__ = ["STOPPED", "UNUSABLE", "TrainingError", "run_worker"]
 
@@ -80,7 +81,7 @@ async def run_worker(
         assert process.stdout is not None
         async for line in process.stdout:
             try:
-                told = json.loads(line)
+                told = json_object(line)
             except ValueError:
                 continue  # a library that prints
             if "error" in told:

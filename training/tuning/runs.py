@@ -12,7 +12,7 @@ from typing import Any
 from genprm_sdk.errors import InputError, ModelFileError
 from genprm_sdk.json_objects import json_object
 
-__all__ = ["IDENTITY", "Folder", "digest_of_file", "digests_of_weights"]
+__all__ = ["Folder", "digest_of_file", "digests_of_weights"]
 
 IDENTITY = "identity.json"
 STATE = "state.json"
@@ -50,13 +50,17 @@ class Folder:
         """Whether the training has come to its end."""
         return bool(self.state().get("finished"))
 
+    def identity(self) -> dict[str, Any]:
+        """The settings that it was begun with."""
+        return self._read(IDENTITY)
+
     def claim(self, identity: Mapping[str, Any]) -> None:
         """Begin with these settings, or go on with the same.
 
         Raises:
             InputError: The folder was begun with others; says which.
         """
-        known = self._read(IDENTITY)
+        known = self.identity()
         wanted = json.loads(json.dumps(identity))
         if not known:
             self._write(IDENTITY, wanted)

@@ -7,7 +7,6 @@ not how a model is trained.
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ from ..pipeline.run import export, read_status
 from ..pipeline.stages import STAGES, StageName
 from ..pipeline.store import lock_folder
 from .launching import run_worker
-from .runs import IDENTITY, Folder
+from .runs import Folder
 
 __all__ = [
     "TUNING",
@@ -190,7 +189,7 @@ async def _export(recipe: PipelineRecipe, folder: Path, hear: Hear) -> None:
     out = Folder(folder / "export")
     made_of = {
         **settings.model_dump(mode="json"),
-        "model": json.loads((model.parent / IDENTITY).read_text(encoding="utf-8")),
+        "model": Folder(model.parent).identity(),
     }
     if out.state().get("made_of") == made_of:
         return
