@@ -119,7 +119,8 @@ class Loop:
                 yield item[0]
 
     def _refuse_inside(self) -> None:
-        if self._running is not None and threading.current_thread() is self._running[0]:
+        running = self._running
+        if running is not None and threading.current_thread() is running[0]:
             raise GenPRMError(
                 "a blocking object was used from inside its own event loop, which would wait for itself for "
                 "ever: use the asynchronous classes of genprm_sdk there"

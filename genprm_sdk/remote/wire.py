@@ -134,7 +134,7 @@ def object_of(data: bytes | str) -> dict[str, Any]:
         value = json_object(text)
         if HALF_CHARACTER.search(text):
             value = json_object(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # an object that is just read may be too deep to write
         raise MalformedAnswer(f"no JSON object: {error}") from error
     return value
 
