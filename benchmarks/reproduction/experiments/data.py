@@ -19,7 +19,7 @@ async def run(work: Work) -> Result:
     samples = work.scale.variant_samples
     called = {
         **{name: f"{round(share * work.scale.pool):,}" for name, share in SHARES_OF_DATA.items()},
-        "reference": "ever new ones",
+        "reference": "ever new",
     }
     return Result(
         how=(
@@ -39,7 +39,7 @@ async def run(work: Work) -> Result:
         ),
         claims=tuple(
             Claim(
-                f"{called[more]} are better than {called[less]}.",
+                f"Training on {called[more]} solutions is better than on {called[less]}.",
                 difference(hits(found[more]), hits(found[less])),
             )
             for less, more in pairwise(names)
