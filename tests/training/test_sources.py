@@ -164,8 +164,7 @@ def test_probes_are_of_every_domain(tokenizer: Tokenizer, role: str) -> None:
 def test_a_solver_learns_from_shorter_exercises_than_it_is_measured_on(
     tokenizer: Tokenizer, name: str
 ) -> None:
-    world, lengths = WORLDS[name], range(40)
-    measured = [len(world.exercise(random.Random(seed)).steps) for seed in lengths]
+    measured = [len(WORLDS[name].exercise(random.Random(seed)).steps) for seed in range(40)]
     source = source_of(recipe("policy", shares={name: 1.0}, attempts=None), tokenizer)
     learnt = [text.count("Step ") for text in texts(source, tokenizer, step=0, count=40)]
     assert min(learnt) < min(measured)
